@@ -1,0 +1,100 @@
+//! The one record every reader produces and every trainer and evaluation reads.
+
+use scene::{Command, PathAction, SpeedAction, Trajectory};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+/// One question to a planner with everything known about it.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Stable and unique in its set; readers make one from file and position where the source has none.
+    pub id: String,
+    /// Frames, oldest first; the last is "now".
+    pub images: Vec<Image>,
+    /// What is asked and, for training, what is answered.
+    pub content: Content,
+    /// Ground truth, kept apart from text.
+    pub labels: Labels,
+    /// Small class targets for auxiliary heads, such as `bend_3s = "left"`.
+    pub aux: BTreeMap<String, String>,
+    /// Recording this frame belongs to; splits must not cut through it.
+    pub clip: Option<String>,
+    /// `train`, `val`, `test`, ... when the source says so.
+    pub split: Option<String>,
+    /// Unknown columns, carried through untouched.
+    pub extra: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Where a frame's bytes are.
+#[derive(Debug, Clone)]
+pub enum Image {
+    /// A file, already resolved against the data file's folder and root remaps.
+    File(PathBuf),
+    /// Bytes that came inside the record.
+    Bytes(Arc<[u8]>),
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A planning question in our own prompt (`prompts/`), rendered from the ego state.
+    Planning {
+        /// Ego state shown to the planner.
+        ego: Ego,
+        /// Reasoning to teach, if any.
+        reasoning: Option<String>,
+    },
+    /// A conversation taken literally.
+    Conversation {
+        /// Turns in order; image parts match [`Sample::images`] in order.
+        turns: Vec<Turn>,
+    },
+}
+
+/// What the planner is told about its own car.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ego {
+    /// Metres per second, finite and not negative.
+    pub speed_mps: f64,
+    /// Navigation command.
+    pub command: Command,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Instructions.
+    System,
+    /// The question.
+    User,
+    /// The answer; loss falls on these spans only.
+    Assistant,
+}
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// Who speaks.
+    pub role: Role,
+    /// Text and image marks in order.
+    pub parts: Vec<Part>,
+}
+
+/// A piece of a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// The next image of the sample.
+    Image,
+    /// Plain text.
+    Text(String),
+}
+
+/// Ground truth; an axis may be unknown.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Labels {
+    /// Speed meta-action.
+    pub speed: Option<SpeedAction>,
+    /// Path meta-action.
+    pub path: Option<PathAction>,
+    /// Driven future, ego frame.
+    pub future: Option<Trajectory>,
+}

@@ -1,0 +1,1 @@
+//! Reinsman eval.

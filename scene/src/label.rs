@@ -1,0 +1,1 @@
+//! Labelling of meta-actions from a driven trajectory.

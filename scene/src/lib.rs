@@ -1,0 +1,16 @@
+//! The vocabulary that every part of Reinsman speaks: meta-actions, plans, commands, poses and
+//! trajectories, how a plan is labelled from driven metres, and how it is read out of model text.
+//!
+//! Axes: x forward, y left, heading counter-clockwise; metres, seconds, radians.
+
+pub mod command;
+pub mod label;
+pub mod meta_action;
+pub mod parse;
+pub mod plan;
+pub mod pose;
+
+pub use command::Command;
+pub use meta_action::{MetaAction, PathAction, SpeedAction, UnknownLabel};
+pub use plan::Plan;
+pub use pose::{Pose, Trajectory};

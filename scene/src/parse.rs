@@ -1,0 +1,1 @@
+//! Reading a plan out of model text.

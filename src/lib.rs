@@ -1,0 +1,12 @@
+//! Reinsman trains, evaluates and debugs reasoning driving planners.
+//!
+//! Data flows one way: `vlm` (models) <- `policy` (what can drive) <- `train` <- `cli` (verbs).
+//! `settings` turns what was typed into checked options; `error` is what everything returns.
+
+pub mod cli;
+pub mod error;
+pub mod picture;
+pub mod policy;
+pub mod settings;
+pub mod train;
+pub mod vlm;

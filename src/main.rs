@@ -1,0 +1,2 @@
+//! The reinsman binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Annotated frames: the plan drawn on the picture it was made from.

@@ -1,0 +1,1 @@
+//! What can drive: one file per policy.

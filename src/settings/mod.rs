@@ -1,0 +1,1 @@
+//! Raw options become checked settings.

@@ -1,0 +1,1 @@
+//! One trainer per file, and the small pure functions they share.
