@@ -92,7 +92,9 @@ pub fn io_at(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Failure +
     move |e| {
         let failure = Failure::data(format!("{}: {e}", path.display()));
         match e.kind() {
-            std::io::ErrorKind::StorageFull => failure.hint("free some space or choose another --out; what was finished is kept"),
+            std::io::ErrorKind::StorageFull => {
+                failure.hint("free some space or choose another --out; what was finished is kept")
+            }
             std::io::ErrorKind::NotFound => failure.hint("check the path"),
             std::io::ErrorKind::PermissionDenied => failure.hint("check the permissions"),
             _ => failure,
