@@ -1,0 +1,160 @@
+//! A throw-away classification head on the image tokens: the cure for blindness.
+//!
+//! A small model trained from scratch by next-token loss alone never looks at the picture: template grammar lowers the
+//! loss well enough. Teaching the vision tower small facts about the frame first (which way the road bends, how hard
+//! the wheel is turned) and keeping that loss beside the answer's makes it see. The head is never shipped.
+//!
+//! Shape: LayerNorm, linear H -> 48, GELU, flatten the I tokens, one linear to all classes of all targets; the loss is
+//! the mean cross-entropy over the targets known for each sample.
+
+use crate::{
+    error::{Failure, Result},
+    train::streams::Stream,
+    vlm::ops,
+};
+use candle_core::{D, DType, Device, Tensor, Var};
+use data::Sample;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Width of each image token after the first linear.
+const WIDTH: usize = 48;
+
+/// One attribute: its name and its classes in sorted order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Name in [`Sample::aux`].
+    pub name: String,
+    /// Class names.
+    pub classes: Vec<String>,
+    /// Share of the most frequent class in the training set: what guessing scores.
+    pub majority: String,
+}
+
+/// Collects the classes that occur in a training set for each wanted target.
+///
+/// # Errors
+/// A target that no sample has.
+pub fn targets(samples: &[Sample], wanted: &[String]) -> Result<Vec<Target>> {
+    let mut known: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    for (name, class) in samples.iter().flat_map(|s| &s.aux) {
+        *known.entry(name).or_default().entry(class).or_default() += 1;
+    }
+    wanted
+        .iter()
+        .map(|name| {
+            let counts = known.get(name.as_str()).ok_or_else(|| {
+                let names: BTreeSet<_> = known.keys().copied().collect();
+                Failure::usage(format!("sft.auxiliary.targets names {name:?}, which no sample has"))
+                    .hint(format!("the data has: {}", names.into_iter().collect::<Vec<_>>().join(", ")))
+            })?;
+            let majority = counts.iter().max_by_key(|(_, n)| **n).map_or("", |(class, _)| class);
+            Ok(Target {
+                name: name.clone(),
+                classes: counts.keys().map(|c| (*c).to_owned()).collect(),
+                majority: majority.to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// The head. Parameters are named `aux.*` in the trainer's state.
+pub struct Head {
+    /// What it predicts.
+    pub targets: Vec<Target>,
+    tokens: usize,
+    vars: BTreeMap<String, Var>,
+}
+
+/// Loss and hits of one batch.
+pub struct Outcome {
+    /// Mean cross-entropy over known targets, a scalar with gradient; `None` when no sample knows any target.
+    pub loss: Option<Tensor>,
+    /// Per target: (right, known).
+    pub hits: Vec<(usize, usize)>,
+}
+
+impl Head {
+    /// A fresh head for frames of `tokens` image tokens of width `hidden`, drawn from a seeded stream.
+    ///
+    /// # Errors
+    /// Tensor allocation.
+    pub fn new(targets: Vec<Target>, tokens: usize, hidden: usize, stream: &mut Stream) -> Result<Self> {
+        let classes: usize = targets.iter().map(|t| t.classes.len()).sum();
+        let mut vars = BTreeMap::new();
+        let mut normal = |rows: usize, cols: usize| -> Result<Var> {
+            let scale = 1.0 / (cols as f64).sqrt();
+            let values: Vec<f32> = (0..rows * cols).map(|_| (stream.normal() * scale) as f32).collect();
+            Ok(Var::from_vec(values, (rows, cols), &Device::Cpu)?)
+        };
+        vars.insert("aux.proj.weight".into(), normal(WIDTH, hidden)?);
+        vars.insert("aux.out.weight".into(), normal(classes, tokens * WIDTH)?);
+        vars.insert("aux.norm.weight".into(), Var::ones(hidden, DType::F32, &Device::Cpu)?);
+        vars.insert("aux.norm.bias".into(), Var::zeros(hidden, DType::F32, &Device::Cpu)?);
+        vars.insert("aux.proj.bias".into(), Var::zeros(WIDTH, DType::F32, &Device::Cpu)?);
+        vars.insert("aux.out.bias".into(), Var::zeros(classes, DType::F32, &Device::Cpu)?);
+        Ok(Head { targets, tokens, vars })
+    }
+
+    /// Trainable parameters.
+    pub fn vars(&self) -> &BTreeMap<String, Var> {
+        &self.vars
+    }
+
+    /// Loss and accuracy for a batch. `features` is `(B * I, H)`, I tokens a sample.
+    ///
+    /// # Errors
+    /// Another number of tokens than the head was made for.
+    pub fn loss(&self, features: &Tensor, samples: &[&BTreeMap<String, String>]) -> Result<Outcome> {
+        let (rows, hidden) = features.dims2()?;
+        if rows != samples.len() * self.tokens {
+            return Err(Failure::data(format!(
+                "auxiliary targets need the same {} image tokens for every sample, got {rows} for {} samples",
+                self.tokens,
+                samples.len()
+            ))
+            .hint("use frames of one size and one frame a sample, or set sft.auxiliary.weight=0"));
+        }
+        let var = |name: &str| {
+            self.vars.get(name).map(Var::as_tensor).ok_or_else(|| Failure::device(format!("{name} is missing")))
+        };
+        let x = ops::layer_norm(features, var("aux.norm.weight")?, var("aux.norm.bias")?, 1e-5)?;
+        let x = ops::linear(&x, var("aux.proj.weight")?)?.broadcast_add(var("aux.proj.bias")?)?;
+        let x = ops::gelu_tanh(&x)?.reshape((samples.len(), self.tokens * WIDTH))?;
+        let logits = ops::linear(&x, var("aux.out.weight")?)?.broadcast_add(var("aux.out.bias")?)?; // (B, all classes)
+        debug_assert_eq!(hidden, var("aux.norm.weight")?.elem_count());
+        self.score(&logits, samples)
+    }
+
+    fn score(&self, logits: &Tensor, samples: &[&BTreeMap<String, String>]) -> Result<Outcome> {
+        let mut terms = Vec::new();
+        let mut hits = Vec::new();
+        let mut offset = 0;
+        for target in &self.targets {
+            let part = logits.narrow(1, offset, target.classes.len())?;
+            offset += target.classes.len();
+            let (rows, classes): (Vec<u32>, Vec<u32>) = samples
+                .iter()
+                .enumerate()
+                .filter_map(|(row, aux)| {
+                    let class = aux.get(&target.name)?;
+                    Some((row as u32, target.classes.iter().position(|c| c == class)? as u32))
+                })
+                .unzip();
+            if rows.is_empty() {
+                hits.push((0, 0));
+                continue;
+            }
+            let known = part.contiguous()?.index_select(&Tensor::new(rows.as_slice(), logits.device())?, 0)?;
+            let logp = candle_nn::ops::log_softmax(&known, D::Minus1)?;
+            let chosen = Tensor::new(classes.as_slice(), logits.device())?;
+            terms.push(logp.gather(&chosen.unsqueeze(1)?, 1)?.mean_all()?.neg()?);
+            let best = known.argmax(D::Minus1)?.to_vec1::<u32>()?;
+            hits.push((best.iter().zip(&classes).filter(|(a, b)| a == b).count(), classes.len()));
+        }
+        let loss = match terms.len() {
+            0 => None,
+            n => Some((Tensor::stack(&terms, 0)?.sum_all()? / n as f64)?),
+        };
+        Ok(Outcome { loss, hits })
+    }
+}
