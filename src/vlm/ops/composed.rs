@@ -1,26 +1,9 @@
 //! Every operation from candle primitives that record a graph: slow, on any device and dtype, and the
 //! yardstick for the fused CPU versions.
 
+use super::Mask;
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::ops::{log_softmax, softmax};
-
-/// Which keys a query may see.
-#[derive(Debug, Clone)]
-pub enum Mask {
-    /// Query `t` of row `b` sees keys `start[b] ..= offset + t`. `offset` is the number of cached keys;
-    /// `start` skips left padding. Rows whose query is itself padding see only themselves (never NaN).
-    Causal {
-        /// Keys already in the cache before the first query.
-        offset: usize,
-        /// First visible key per row.
-        start: Vec<usize>,
-    },
-    /// Full attention inside each `[cu[i], cu[i + 1])`, none across. Batch must be 1.
-    Segments {
-        /// Cumulative boundaries from 0 to T.
-        cu: Vec<usize>,
-    },
-}
 
 /// `x / rms(x) * w` over the last dimension; the mean in f32. x `(.., D)`, w `(D)`.
 pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
@@ -73,17 +56,8 @@ fn mask_bias(mask: &Mask, b: usize, t: usize, s: usize, device: &Device) -> Resu
     for row in 0..b {
         for query in 0..t {
             let line = &mut bias[(row * t + query) * s..][..s];
-            match mask {
-                Mask::Causal { offset, start } => {
-                    let last = (offset + query).min(s - 1);
-                    let first = start.get(row).copied().unwrap_or(0).min(last);
-                    line[first..=last].fill(0.);
-                }
-                Mask::Segments { cu } => {
-                    let i = cu.partition_point(|&edge| edge <= query);
-                    line[cu[i - 1]..cu[i].min(s)].fill(0.);
-                }
-            }
+            let (first, end) = mask.range(row, query);
+            line[first..end].fill(0.);
         }
     }
     Tensor::from_vec(bias, (b, 1, t, s), device)
@@ -124,6 +98,16 @@ pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
         *last = out;
     }
     y.reshape(shape)
+}
+
+/// `x @ w.T + b`. x `(.., I)`, w `(O, I)`, b `(O)`.
+pub fn linear_bias(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
+    linear(x, w)?.broadcast_add(b)
+}
+
+/// Rows `ids` of a table `(V, H)`; result `(ids.len(), H)`.
+pub fn embedding(ids: &[u32], table: &Tensor) -> Result<Tensor> {
+    table.index_select(&Tensor::new(ids, table.device())?, 0)
 }
 
 /// Log-probability of each target and entropy of each distribution, from hidden states and the output head.

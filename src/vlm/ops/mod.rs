@@ -2,7 +2,193 @@
 //! `rms_norm`, `layer_norm`, `rope`, `softmax_last_dim` and `sdpa` silently cut them, so none is used.
 //!
 //! Layouts: activations `(B, T, H)`, heads `(B, T, N, D)` (time before heads: no transposes around attention).
+//! On the CPU in f32 each function is one pass with an analytic gradient; on other devices and dtypes it is
+//! [`composed`] of candle primitives, which is also the yardstick of the tests. Arguments that track no gradient get
+//! none computed, arguments that are not contiguous are copied first, wrong shapes are errors that name them.
+//!
+//! Same input, machine and thread count give the same bits. Rows of `linear` are bit-identical for any batch of up to
+//! four rows, and within one size of a larger product; across sizes the `gemm` crate may block the sum differently.
 
-mod composed;
+mod activation;
+mod attention;
+pub mod composed;
+mod embedding;
+mod gemm;
+mod host;
+mod linear;
+mod logps;
+mod mask;
+mod norm;
+mod rope;
+mod simd;
 
-pub use composed::*;
+pub use mask::Mask;
+
+use activation::{Gelu, SwiGlu};
+use candle_core::{D, Result, Tensor, bail};
+use host::fused;
+use std::sync::{Arc, OnceLock};
+
+/// Fails unless `w` is a vector as long as the last dimension of `x`.
+fn check_width(what: &str, x: &Tensor, w: &Tensor) -> Result<()> {
+    if x.rank() == 0 || w.dims() != [x.dim(D::Minus1)?] || w.elem_count() == 0 {
+        bail!("{what}: expected a weight of the last dimension of {:?}, got {:?}", x.dims(), w.dims())
+    }
+    Ok(())
+}
+
+/// `x / rms(x) * w` over the last dimension; the mean in f32. x `(.., D)`, w `(D)`.
+pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
+    check_width("rms_norm", x, w)?;
+    if !fused(&[x, w]) {
+        return composed::rms_norm(x, w, eps);
+    }
+    x.contiguous()?.apply_op2(&w.contiguous()?, norm::RmsNorm { eps: eps as f32 })
+}
+
+/// LayerNorm over the last dimension. x `(.., D)`, w and b `(D)`.
+pub fn layer_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f64) -> Result<Tensor> {
+    check_width("layer_norm", x, w)?;
+    check_width("layer_norm", x, b)?;
+    if !fused(&[x, w, b]) {
+        return composed::layer_norm(x, w, b, eps);
+    }
+    x.contiguous()?.apply_op3(&w.contiguous()?, &b.contiguous()?, norm::LayerNorm { eps: eps as f32 })
+}
+
+/// Rotary embedding in the half-split ("rotate half") form. x `(B, T, N, D)`; cos, sin `(B or 1, T, D)`, no gradient.
+pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+    let (b, t, _, d) = x.dims4()?;
+    let fits = |table: &Tensor| table.dims() == [b, t, d] || table.dims() == [1, t, d];
+    if !fits(cos) || cos.dims() != sin.dims() || d % 2 == 1 {
+        let (cos, sin) = (cos.dims(), sin.dims());
+        bail!("rope: expected an even width and tables ({b} or 1, {t}, {d}) for x {:?}, got {cos:?}, {sin:?}", x.dims())
+    }
+    if !fused(&[x, cos, sin]) {
+        return composed::rope(x, &cos.detach(), &sin.detach());
+    }
+    let op = rope::Rope { cos: cos.detach().contiguous()?, sin: sin.detach().contiguous()? };
+    x.contiguous()?.apply_op1(op)
+}
+
+/// Grouped-query attention. q `(B, T, N, D)`, k and v `(B, S, K, D)` with K dividing N; result `(B, T, N, D)`.
+/// Views into a larger cache are read in place as long as D is contiguous.
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Mask, scale: f64) -> Result<Tensor> {
+    let ((b, t, n, d), (kb, s, kv, kd)) = (q.dims4()?, k.dims4()?);
+    if kb != b || kd != d || kv == 0 || n % kv != 0 || v.dims() != k.dims() {
+        bail!("attention: q {:?} (B, T, N, D) does not fit k {:?}, v {:?} (B, S, K, D)", q.dims(), k.dims(), v.dims())
+    }
+    mask.check(b, t, s)?;
+    if !fused(&[q, k, v]) {
+        return composed::attention(q, k, v, mask, scale);
+    }
+    let unit = |x: &Tensor| if x.stride()[3] == 1 { Ok(x.clone()) } else { x.contiguous() };
+    let (q, k, v) = (unit(q)?, unit(k)?, unit(v)?);
+    let training = q.track_op() || k.track_op() || v.track_op();
+    let lse = Arc::new(OnceLock::new());
+    q.apply_op3(&k, &v, attention::Attention { mask: mask.clone(), scale: scale as f32, lse, training })
+}
+
+/// `silu(gate) * up`, same shapes.
+pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    if gate.dims() != up.dims() {
+        bail!("swiglu: gate {:?} and up {:?} differ in shape", gate.dims(), up.dims())
+    }
+    if !fused(&[gate, up]) {
+        return composed::swiglu(gate, up);
+    }
+    gate.contiguous()?.apply_op2(&up.contiguous()?, SwiGlu)
+}
+
+/// `x * sigmoid(1.702 x)`.
+pub fn quick_gelu(x: &Tensor) -> Result<Tensor> {
+    if fused(&[x]) { x.contiguous()?.apply_op1(Gelu::Quick) } else { composed::quick_gelu(x) }
+}
+
+/// The tanh form of GELU.
+pub fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
+    if fused(&[x]) { x.contiguous()?.apply_op1(Gelu::Tanh) } else { composed::gelu_tanh(x) }
+}
+
+/// The exact (erf) GELU.
+pub fn gelu_erf(x: &Tensor) -> Result<Tensor> {
+    if fused(&[x]) { x.contiguous()?.apply_op1(Gelu::Erf) } else { composed::gelu_erf(x) }
+}
+
+/// Fails unless w is `(O, I)` for x `(.., I)`.
+fn check_linear(what: &str, x: &Tensor, w: &Tensor) -> Result<()> {
+    let (_, inner) = w.dims2()?;
+    if x.rank() == 0 || x.dim(D::Minus1)? != inner {
+        bail!("{what}: x {:?} (.., I) does not fit the weight {:?} (O, I)", x.dims(), w.dims())
+    }
+    Ok(())
+}
+
+/// Frozen linear map: `x @ w.T` whose backward reaches x only. x `(.., I)`, w `(O, I)`.
+pub fn frozen_linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    linear(x, &w.detach())
+}
+
+/// `x @ w.T` with gradients for whichever of the two tracks them. x `(.., I)`, w `(O, I)`; result `(.., O)`.
+pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    check_linear("linear", x, w)?;
+    if !fused(&[x, w]) {
+        return composed::linear(x, w);
+    }
+    x.contiguous()?.apply_op2(&w.contiguous()?, linear::Linear)
+}
+
+/// `x @ w.T + b` with gradients for whichever tracks them. x `(.., I)`, w `(O, I)`, b `(O)`; result `(.., O)`.
+pub fn linear_bias(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
+    check_linear("linear_bias", x, w)?;
+    if b.dims() != [w.dim(0)?] {
+        bail!("linear_bias: bias {:?} does not fit the weight {:?} (O, I)", b.dims(), w.dims())
+    }
+    if !fused(&[x, w, b]) {
+        return composed::linear_bias(x, w, b);
+    }
+    x.contiguous()?.apply_op3(&w.contiguous()?, &b.contiguous()?, linear::LinearBias)
+}
+
+/// Fails unless every id is below `limit`.
+fn check_ids(what: &str, ids: &[u32], limit: usize) -> Result<()> {
+    match ids.iter().position(|&id| id as usize >= limit) {
+        Some(at) => bail!("{what}: token id {} at position {at} is outside the vocabulary of {limit}", ids[at]),
+        None => Ok(()),
+    }
+}
+
+/// Rows `ids` of a table `(V, H)`; result `(ids.len(), H)`.
+pub fn embedding(ids: &[u32], table: &Tensor) -> Result<Tensor> {
+    check_ids("embedding", ids, table.dims2()?.0)?;
+    if !fused(&[table]) {
+        return composed::embedding(ids, table);
+    }
+    table.contiguous()?.apply_op1(embedding::Embedding { ids: ids.to_vec() })
+}
+
+/// Log-probability of each target and entropy of each distribution, from hidden states and the output head.
+///
+/// hidden `(R, H)`, head `(V, H)`, targets of length R; returns (log-probabilities `(R)`, entropies `(R)`,
+/// the latter without gradient), both f32, of `softmax(hidden @ head.T / temperature)`. At most 128 rows of logits
+/// exist at a time on the CPU.
+pub fn token_logps(hidden: &Tensor, head: &Tensor, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
+    check_linear("token_logps", hidden, head)?;
+    let (count, vocabulary) = (hidden.dims2()?.0, head.dim(0)?);
+    if targets.len() != count {
+        bail!("token_logps: {} targets for {count} rows of hidden states", targets.len())
+    }
+    if !(temperature > 0. && temperature.is_finite()) {
+        bail!("token_logps: the temperature must be positive and finite, got {temperature}")
+    }
+    check_ids("token_logps", targets, vocabulary)?;
+    if !fused(&[hidden, head]) || count == 0 {
+        return composed::token_logps(hidden, head, targets, temperature);
+    }
+    let kept = Arc::new(OnceLock::<logps::Rows>::new());
+    let op = logps::TokenLogps { targets: targets.to_vec(), temperature: temperature as f32, kept: kept.clone() };
+    let logps = hidden.contiguous()?.apply_op2(&head.contiguous()?, op)?;
+    let Some(rows) = kept.get() else { bail!("token_logps: the forward pass did not run") };
+    let entropy = Tensor::new(rows.entropy.as_slice(), hidden.device())?;
+    Ok((logps, entropy))
+}

@@ -1,0 +1,184 @@
+//! Fused linear maps: `x @ w.T (+ b)` and its gradients by strided products, no transposed copies, and nothing at
+//! all computed for an argument that is frozen.
+//!
+//! Up to [`FEW`] rows (decoding) go through inner products whose order depends on the row alone, so a row of a small
+//! batch has the same bits in any other small batch. Above that the `gemm` crate decides; see the tests.
+
+use super::gemm::{Mat, MatMut, Threads, matmul};
+use super::host::{elements, output, tensor, view};
+use super::simd::{dot, multiversion};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+/// Rows that are handled by inner products: reading each weight once matters more than register tiles.
+pub(super) const FEW: usize = 4;
+
+/// `x @ w.T`; x `(.., I)`, w `(O, I)`.
+pub(super) struct Linear;
+
+/// `x @ w.T + b`; b `(O)`.
+pub(super) struct LinearBias;
+
+multiversion! {
+    /// `out[r][j] = x[r] . w[first + j] + b[first + j]` for a run of outputs; out is `(R, run)`.
+    fn few_rows(x: &[f32], w: &[f32], b: &[f32], inner: usize, run: usize, out: &mut [f32]) {
+        for (r, x) in x.chunks_exact(inner).enumerate() {
+            let out = &mut out[r * run..][..run];
+            for (j, w) in w.chunks_exact(inner).enumerate() {
+                out[j] = dot::<FMA>(x, w) + if b.is_empty() { 0. } else { b[j] };
+            }
+        }
+    }
+}
+
+/// Decoding: every output is one inner product; threads share the outputs.
+fn forward_few(x: &[f32], w: &[f32], b: &[f32], inner: usize, outer: usize) -> Vec<f32> {
+    let count = x.len() / inner;
+    let bias = |from: usize, run: usize| if b.is_empty() { b } else { &b[from..from + run] };
+    let threads = rayon::current_num_threads();
+    let mut out = vec![0f32; count * outer];
+    if threads == 1 || w.len() * count < 1 << 16 {
+        // Weights in runs that stay in the first cache while the rows pass.
+        let run = (8192 / inner).clamp(1, outer);
+        let mut part = vec![0f32; count * run];
+        for from in (0..outer).step_by(run) {
+            let run = run.min(outer - from);
+            few_rows(x, &w[from * inner..(from + run) * inner], bias(from, run), inner, run, &mut part[..count * run]);
+            for r in 0..count {
+                out[r * outer + from..][..run].copy_from_slice(&part[r * run..][..run]);
+            }
+        }
+        return out;
+    }
+    let run = outer.div_ceil(4 * threads).max((1 << 14) / inner.max(1)).max(1);
+    let parts: Vec<Vec<f32>> = (0..outer.div_ceil(run))
+        .into_par_iter()
+        .map(|i| {
+            let (from, run) = (i * run, run.min(outer - i * run));
+            let mut part = vec![0f32; count * run];
+            few_rows(x, &w[from * inner..(from + run) * inner], bias(from, run), inner, run, &mut part);
+            part
+        })
+        .collect();
+    for (i, part) in parts.iter().enumerate() {
+        let len = part.len() / count;
+        for r in 0..count {
+            out[r * outer + i * run..][..len].copy_from_slice(&part[r * len..][..len]);
+        }
+    }
+    out
+}
+
+fn forward(x: &[f32], w: &[f32], b: &[f32], inner: usize, outer: usize) -> Result<Vec<f32>> {
+    if inner == 0 || x.is_empty() {
+        let rows = x.len().checked_div(inner).unwrap_or(0);
+        return Ok(vec![0f32; rows * outer]);
+    }
+    let count = x.len() / inner;
+    if count <= FEW {
+        return Ok(forward_few(x, w, b, inner, outer));
+    }
+    let mut out = vec![0f32; count * outer];
+    if !b.is_empty() {
+        out.chunks_exact_mut(outer).for_each(|row| row.copy_from_slice(b));
+    }
+    let mut y = MatMut::new(&mut out, count, outer, outer)?;
+    let (x, w) = (Mat::new(x, count, inner, inner)?, Mat::new(w, outer, inner, inner)?);
+    matmul(&mut y, !b.is_empty(), x, w.t(), 1., Threads::Pool)?;
+    Ok(out)
+}
+
+fn result_shape(x: &Shape, outer: usize) -> Shape {
+    let mut dims = x.dims().to_vec();
+    if let Some(last) = dims.last_mut() {
+        *last = outer;
+    }
+    dims.into()
+}
+
+/// Gradients for x and w, each only when it is wanted.
+fn backward(x: &Tensor, w: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    let (outer, inner) = w.dims2()?;
+    let count = x.elem_count().checked_div(inner).unwrap_or(0);
+    let gs = view(g)?;
+    let g_mat = Mat::new(&gs, count, outer, outer)?;
+    let dx = if x.track_op() {
+        let ws = view(w)?;
+        let mut dx = vec![0f32; count * inner];
+        let w_mat = Mat::new(&ws, outer, inner, inner)?;
+        matmul(&mut MatMut::new(&mut dx, count, inner, inner)?, false, g_mat, w_mat, 1., Threads::Pool)?;
+        Some(tensor(dx, x.shape())?)
+    } else {
+        None
+    };
+    let dw = if w.track_op() {
+        let xs = view(x)?;
+        let mut dw = vec![0f32; outer * inner];
+        let x_mat = Mat::new(&xs, count, inner, inner)?;
+        matmul(&mut MatMut::new(&mut dw, outer, inner, inner)?, false, g_mat.t(), x_mat, 1., Threads::Pool)?;
+        Some(tensor(dw, w.shape())?)
+    } else {
+        None
+    };
+    Ok((dx, dw))
+}
+
+/// Sum over rows, in row order.
+pub(super) fn column_sums(g: &[f32], width: usize) -> Vec<f32> {
+    let mut sums = vec![0f32; width];
+    for row in g.chunks_exact(width) {
+        for (sum, g) in sums.iter_mut().zip(row) {
+            *sum += g;
+        }
+    }
+    sums
+}
+
+impl CustomOp2 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (outer, inner) = lw.shape().dims2()?;
+        output(forward(elements(x, lx)?, elements(w, lw)?, &[], inner, outer)?, result_shape(lx.shape(), outer))
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        backward(x, w, &g.contiguous()?)
+    }
+}
+
+impl CustomOp3 for LinearBias {
+    fn name(&self) -> &'static str {
+        "linear-bias"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+        b: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (outer, inner) = lw.shape().dims2()?;
+        let y = forward(elements(x, lx)?, elements(w, lw)?, elements(b, lb)?, inner, outer)?;
+        output(y, result_shape(lx.shape(), outer))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let g = g.contiguous()?;
+        let (dx, dw) = backward(x, w, &g)?;
+        let db = if b.track_op() { Some(tensor(column_sums(&view(&g)?, b.elem_count()), b.shape())?) } else { None };
+        Ok((dx, dw, db))
+    }
+}

@@ -1,0 +1,149 @@
+//! Log-probabilities and entropies of given tokens without ever holding all logits: chunks of rows go through the
+//! output head, leave two numbers per row, and are recomputed in the backward pass (d logit = (onehot - p) / T).
+//!
+//! Rows whose gradient is zero (masked tokens) cost nothing backward, and a frozen head gets no gradient tensor.
+
+use super::gemm::{Mat, MatMut, Threads, matmul};
+use super::host::{elements, output, tensor, view};
+use super::simd::{exp, madd, max, multiversion};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+use std::sync::{Arc, OnceLock};
+
+/// What the forward pass leaves per row.
+#[derive(Default)]
+pub(super) struct Rows {
+    /// Log of the sum of exponentials of the scaled logits.
+    pub(super) lse: Vec<f32>,
+    /// Entropy in nats.
+    pub(super) entropy: Vec<f32>,
+}
+
+/// hidden `(R, H)`, head `(V, H)`; targets are checked by the caller.
+pub(super) struct TokenLogps {
+    pub(super) targets: Vec<u32>,
+    pub(super) temperature: f32,
+    pub(super) kept: Arc<OnceLock<Rows>>,
+}
+
+/// Rows of logits that exist at a time.
+fn chunk_rows(vocabulary: usize) -> usize {
+    if vocabulary > 1 << 15 { 64 } else { 128 }
+}
+
+multiversion! {
+    /// (log-sum-exp, entropy) of one row of logits.
+    fn statistics(logits: &[f32]) -> (f32, f32) {
+        let most = max(logits);
+        let (mut sum, mut product) = (0f64, 0f64);
+        // f32 lanes over blocks, f64 over blocks: exact enough for 150 000 tokens.
+        for block in logits.chunks(1024) {
+            let (mut s, mut p) = ([0f32; 16], [0f32; 16]);
+            let chunks = block.chunks_exact(16);
+            let rest = chunks.remainder();
+            for chunk in chunks {
+                for lane in 0..16 {
+                    let below = chunk[lane] - most;
+                    let e = exp::<FMA>(below);
+                    s[lane] += e;
+                    p[lane] = madd::<FMA>(e, below, p[lane]);
+                }
+            }
+            for (lane, x) in rest.iter().enumerate() {
+                let e = exp::<FMA>(x - most);
+                s[lane] += e;
+                p[lane] = madd::<FMA>(e, x - most, p[lane]);
+            }
+            sum += s.iter().map(|x| *x as f64).sum::<f64>();
+            product += p.iter().map(|x| *x as f64).sum::<f64>();
+        }
+        let log = sum.ln();
+        ((most as f64 + log) as f32, (log - product / sum) as f32)
+    }
+}
+
+multiversion! {
+    /// In place: logits -> `-weight * e^(logit - lse)`.
+    fn negative_probabilities(logits: &mut [f32], lse: f32, weight: f32) {
+        for x in logits.iter_mut() {
+            *x = -weight * exp::<FMA>(*x - lse);
+        }
+    }
+}
+
+impl CustomOp2 for TokenLogps {
+    fn name(&self) -> &'static str {
+        "token-logps"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
+        let ((count, width), (vocabulary, _)) = (lx.shape().dims2()?, lw.shape().dims2()?);
+        let (x, w) = (elements(x, lx)?, elements(w, lw)?);
+        let head = Mat::new(w, vocabulary, width, width)?;
+        let size = chunk_rows(vocabulary);
+        let mut logits = vec![0f32; size.min(count) * vocabulary];
+        let mut logps = vec![0f32; count];
+        let mut kept = Rows { lse: vec![0.; count], entropy: vec![0.; count] };
+        for from in (0..count).step_by(size) {
+            let to = (from + size).min(count);
+            let logits = &mut logits[..(to - from) * vocabulary];
+            let part = Mat::new(&x[from * width..to * width], to - from, width, width)?;
+            let mut dst = MatMut::new(logits, to - from, vocabulary, vocabulary)?;
+            matmul(&mut dst, false, part, head.t(), 1. / self.temperature, Threads::Pool)?;
+            let results = (&mut logps[from..to], &mut kept.lse[from..to], &mut kept.entropy[from..to]);
+            let rows = logits.par_chunks_exact(vocabulary).zip(results.0).zip(results.1).zip(results.2);
+            rows.zip(&self.targets[from..to]).with_min_len(8).for_each(|((((logits, logp), lse), entropy), target)| {
+                (*lse, *entropy) = statistics(logits);
+                *logp = logits[*target as usize] - *lse;
+            });
+        }
+        let _ = self.kept.set(kept); // set once: an operation runs forward once
+        output(logps, count)
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let Some(kept) = self.kept.get() else { bail!("token_logps: the forward pass kept nothing") };
+        let ((count, width), (vocabulary, _)) = (x.dims2()?, w.dims2()?);
+        let g = g.contiguous()?;
+        let (xs, ws, gs) = (view(x)?, view(w)?, view(&g)?);
+        let head = Mat::new(&ws, vocabulary, width, width)?;
+        let (mut dx, mut dw) = (x.track_op().then(|| vec![0f32; xs.len()]), None);
+        if w.track_op() {
+            dw = Some(vec![0f32; ws.len()]);
+        }
+        let active: Vec<usize> = (0..count).filter(|&r| gs[r] != 0.).collect();
+        let size = chunk_rows(vocabulary);
+        let most = size.min(active.len());
+        let (mut logits, mut part) = (vec![0f32; most * vocabulary], vec![0f32; most * width]);
+        let mut dpart = vec![0f32; if dx.is_some() { most * width } else { 0 }];
+        for rows in active.chunks(size) {
+            let n = rows.len();
+            let (logits, part) = (&mut logits[..n * vocabulary], &mut part[..n * width]);
+            for (&r, to) in rows.iter().zip(part.chunks_exact_mut(width)) {
+                to.copy_from_slice(&xs[r * width..][..width]);
+            }
+            let part = Mat::new(part, n, width, width)?;
+            let mut dst = MatMut::new(logits, n, vocabulary, vocabulary)?;
+            matmul(&mut dst, false, part, head.t(), 1. / self.temperature, Threads::Pool)?;
+            logits.par_chunks_exact_mut(vocabulary).zip(rows).with_min_len(8).for_each(|(logits, &r)| {
+                let weight = gs[r] / self.temperature;
+                negative_probabilities(logits, kept.lse[r], weight);
+                logits[self.targets[r] as usize] += weight;
+            });
+            let dlogits = Mat::new(logits, n, vocabulary, vocabulary)?;
+            if let Some(dx) = &mut dx {
+                let dpart = &mut dpart[..n * width];
+                matmul(&mut MatMut::new(dpart, n, width, width)?, false, dlogits, head, 1., Threads::Pool)?;
+                for (&r, from) in rows.iter().zip(dpart.chunks_exact(width)) {
+                    dx[r * width..][..width].copy_from_slice(from);
+                }
+            }
+            if let Some(dw) = &mut dw {
+                let mut dst = MatMut::new(dw, vocabulary, width, width)?;
+                matmul(&mut dst, true, dlogits.t(), part, 1., Threads::Pool)?;
+            }
+        }
+        let dx = dx.map(|dx| tensor(dx, x.shape())).transpose()?;
+        Ok((dx, dw.map(|dw| tensor(dw, w.shape())).transpose()?))
+    }
+}
