@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "Examples:
   reinsman eval --model runs/a --data val.jsonl
-  reinsman eval --data val.jsonl --answer \"KEEP, STRAIGHT\"              # the majority answer as a baseline
+  reinsman eval --data val.jsonl --answer \"KEEP, STRAIGHT\"              # a constant baseline
   reinsman eval --model runs/a --data val.jsonl --fail-under joint=0.5  # exit 1 below";
 
 /// How answers are read.
