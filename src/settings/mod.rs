@@ -1,1 +1,156 @@
-//! Raw options become checked settings.
+//! Raw options become checked settings: one tree of plain structs, one TOML file, `--set a.b=c` over it.
+//!
+//! A setting is one field with one doc comment (its help), one default and one rule, in the section that owns it
+//! (`section!` in [`knob`]). Below this module nothing checks ranges again. To add a setting: one field. To add a
+//! section: one `section!`, one field of [`Settings`], one line in each of its two lists.
+
+pub mod draft;
+pub mod knob;
+pub mod nearest;
+mod sft;
+mod source;
+
+pub use draft::{Draft, Origin, Origins};
+pub use sft::{Augment, Auxiliary, ClassBalance, Lora, LrScheduler, Sft};
+pub use source::{Data, Dtype, Model, Train};
+
+use crate::error::{Failure, Result};
+use knob::Section;
+use sha2::{Digest, Sha256};
+use toml::Value;
+
+/// Every setting of the program, checked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {
+    /// The model to start from.
+    pub model: Model,
+    /// Records to train and evaluate on.
+    pub data: Data,
+    /// Low-rank adapters.
+    pub lora: Lora,
+    /// Supervised fine-tuning.
+    pub sft: Sft,
+    /// Auxiliary targets of fine-tuning (`[sft.auxiliary]`).
+    pub auxiliary: Auxiliary,
+    /// Image augmentation of fine-tuning (`[sft.augment]`).
+    pub augment: Augment,
+}
+
+/// Settings that a resumed run may change: they do not touch what is computed.
+const FREE_ON_RESUME: &[&str] = &["sft.save_steps", "sft.save_total_limit", "sft.logging_steps", "sft.eval_steps"];
+
+/// A setting that differs between two trees.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Dotted name.
+    pub key: String,
+    /// Value on the left, as TOML; "none" when unset.
+    pub left: String,
+    /// Value on the right.
+    pub right: String,
+}
+
+impl Settings {
+    /// The sections in the order of the file.
+    pub fn sections(&self) -> Vec<&dyn Section> {
+        vec![&self.model, &self.data, &self.lora, &self.sft, &self.auxiliary, &self.augment]
+    }
+
+    fn sections_mut(&mut self) -> Vec<&mut dyn Section> {
+        vec![&mut self.model, &mut self.data, &mut self.lora, &mut self.sft, &mut self.auxiliary, &mut self.augment]
+    }
+
+    /// Every dotted name.
+    pub fn keys(&self) -> Vec<String> {
+        let tables = self.sections().into_iter().map(|s| s.table());
+        tables.flat_map(|(path, _, knobs)| knobs.into_iter().map(move |k| format!("{path}.{}", k.name))).collect()
+    }
+
+    /// The value of a setting by its dotted name; `None` when unset or unknown.
+    pub fn get(&self, key: &str) -> Option<Value> {
+        let (section, name) = self.locate(key)?;
+        self.sections()[section].get(name)
+    }
+
+    /// Index of the section and name inside it.
+    fn locate<'k>(&self, key: &'k str) -> Option<(usize, &'k str)> {
+        let (path, name) = key.rsplit_once('.')?;
+        let tables = self.sections().into_iter().map(|s| s.table());
+        let found = tables.enumerate().find(|(_, (p, _, _))| *p == path)?;
+        found.1.2.iter().any(|k| k.name == name).then_some((found.0, name))
+    }
+
+    /// The tree as a TOML file that reads back equal; unset settings are left out.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::new();
+        for section in self.sections() {
+            let (path, _, knobs) = section.table();
+            text.push_str(&format!("[{path}]\n"));
+            for knob in knobs {
+                if let Some(value) = section.get(knob.name) {
+                    text.push_str(&format!("{} = {}\n", knob.name, shown(Some(value))));
+                } else if Settings::default().get(&format!("{path}.{}", knob.name)).is_some() {
+                    text.push_str(&format!("{} = \"none\"\n", knob.name));
+                }
+            }
+            text.push('\n');
+        }
+        text.truncate(text.trim_end().len() + 1);
+        text
+    }
+
+    /// SHA-256 (hex) of what decides the result of a run: every setting but those free to change on resume.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for key in self.keys().iter().filter(|k| !FREE_ON_RESUME.contains(&k.as_str())) {
+            hash.update(format!("{key}={}\n", shown(self.get(key))));
+        }
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// What differs from `other`, leaving out what a resumed run may change.
+    pub fn differences(&self, other: &Settings) -> Vec<Difference> {
+        let keys = self.keys().into_iter().filter(|k| !FREE_ON_RESUME.contains(&k.as_str()));
+        keys.filter_map(|key| {
+            let (left, right) = (shown(self.get(&key)), shown(other.get(&key)));
+            (left != right).then_some(Difference { key, left, right })
+        })
+        .collect()
+    }
+
+    /// Rules across settings.
+    fn check(&self) -> Result<()> {
+        let Settings { model, data, sft, auxiliary, .. } = self;
+        if let Some(max) = sft.max_steps.filter(|max| sft.warmup_steps > *max) {
+            let message = format!("sft.warmup_steps is {} but sft.max_steps is only {max}", sft.warmup_steps);
+            return Err(
+                Failure::usage(message).hint("the learning rate would never reach its peak: lower warmup_steps")
+            );
+        }
+        if auxiliary.targets.is_empty() && (auxiliary.weight > 0.0 || auxiliary.vision_steps > 0) {
+            let message = "sft.auxiliary has a weight or vision_steps but no targets";
+            return Err(Failure::usage(message).hint("for example --set sft.auxiliary.targets=bend_3s"));
+        }
+        if auxiliary.vision_steps > 0 && matches!(model.train, Train::Lora | Train::Text) {
+            let (steps, train) = (auxiliary.vision_steps, model.train.name());
+            let message = format!(
+                "sft.auxiliary.vision_steps is {steps}, which trains the vision tower, but model.train is \"{train}\", which freezes it"
+            );
+            return Err(Failure::usage(message).hint("use model.train=full or vision, or vision_steps=0"));
+        }
+        if let Some(steps) = sft.eval_steps.filter(|_| data.val.is_empty()) {
+            let message = format!("sft.eval_steps is {steps} but data.val is empty");
+            return Err(Failure::usage(message).hint("name held-out records: --set data.val=val.jsonl"));
+        }
+        Ok(())
+    }
+}
+
+/// A value in a file, message or listing: TOML, with small numbers as `1e-8`; "none" when unset.
+pub fn shown(value: Option<Value>) -> String {
+    match value {
+        None => "\"none\"".into(),
+        Some(Value::Float(x)) if x != 0.0 && x.abs() < 1e-3 => format!("{x:e}"),
+        Some(value) => value.to_string(),
+    }
+}

@@ -1,0 +1,57 @@
+//! Settings about what is trained and on what: the model and the data.
+
+use super::knob::{any, choice, each, or_none, section, switch};
+use std::path::PathBuf;
+
+choice! {
+    /// Number format of the frozen weights and of the arithmetic.
+    pub enum Dtype {
+        /// 32 bits: exact on every machine.
+        F32 = "f32" | "float32",
+        /// 16 bits with the exponent range of f32: half the memory.
+        Bf16 = "bf16" | "bfloat16",
+    }
+}
+
+choice! {
+    /// Which weights are trained.
+    pub enum Train {
+        /// Adapters only (section lora); the base stays as it is.
+        Lora = "lora",
+        /// Every weight.
+        Full = "full",
+        /// The language model.
+        Text = "text",
+        /// The vision tower and its merger.
+        Vision = "vision",
+    }
+}
+
+section! {
+    /// The model to start from.
+    pub struct Model = "model" {
+        /// Model folder (Hugging Face layout) or run folder; "none" is the embedded planner.
+        path: Option<PathBuf> = None, or_none(any("a path"));
+        /// PEFT adapter folder to continue from.
+        adapter: Option<PathBuf> = None, or_none(any("a path"));
+        /// Number format of weights and arithmetic.
+        dtype: Dtype = Dtype::F32, Dtype::rule();
+        /// Which weights are trained.
+        train: Train = Train::Lora, Train::rule();
+    }
+}
+
+section! {
+    /// Records to train and evaluate on. Paths are relative to where the program is started.
+    pub struct Data = "data" {
+        /// Training record files.
+        train: Vec<PathBuf> = Vec::new(), any("a path or a list of paths");
+        /// Held-out record files.
+        val: Vec<PathBuf> = Vec::new(), any("a path or a list of paths");
+        /// Leave bad records out (counted) instead of stopping.
+        skip_bad: bool = false, switch();
+        /// Replacements for the beginning of image paths, as "FROM=TO".
+        root: Vec<String> = Vec::new(),
+            each("a list of \"FROM=TO\"", |r: &String| r.split_once('=').is_some_and(|(from, _)| !from.is_empty()));
+    }
+}
