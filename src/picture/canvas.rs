@@ -107,7 +107,7 @@ impl Canvas {
     /// Lays ink over one pixel.
     pub fn blend(&mut self, x: i64, y: i64, ink: Ink) {
         let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
-        if !(ink.alpha > 0.0) {
+        if ink.alpha.is_nan() || ink.alpha <= 0.0 {
             return;
         }
         let alpha = ink.alpha.min(1.0);

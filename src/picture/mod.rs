@@ -10,6 +10,7 @@ pub mod font;
 mod panel;
 pub mod plan_picture;
 mod raster;
+pub mod reflow;
 mod ribbon;
 mod save;
 pub mod sheet;
@@ -17,6 +18,8 @@ pub mod terminal;
 pub mod theme;
 
 pub use camera::Camera;
-pub use plan_picture::{PlanView, Sample, annotate};
+pub use plan_picture::{PlanView, Sample, annotate, overlay};
+pub use reflow::Reflow;
 pub use save::save_png;
 pub use sheet::contact_sheet;
+pub use terminal::{Facts, Terminal};

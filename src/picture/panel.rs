@@ -46,9 +46,9 @@ fn reasoning(canvas: &mut Canvas, view: &PlanView, top: f64, wide: f64) -> f64 {
         blocks.extend(lines.into_iter().map(|l| (l, bold(21.0), theme::ALARM)));
     }
     let said = view.reasoning.trim();
-    if said.is_empty() {
-        blocks.push(("No reasoning was asked for.".into(), regular(19.0), theme::MUTED));
-    } else {
+    if said.is_empty() && view.plan.is_ok() {
+        blocks.push(("No reasoning was given.".into(), regular(19.0), theme::MUTED));
+    } else if !said.is_empty() {
         // The closing quote is part of the text, so that it wraps with it; a cut text keeps its dots inside.
         let mut lines = font::wrap(&format!("“{said}”"), REASONING, room, MAX_LINES);
         if let Some(last) = lines.last_mut().filter(|l| l.ends_with('…') && !l.ends_with('”')) {

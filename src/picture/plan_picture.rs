@@ -59,7 +59,7 @@ pub struct Sample {
 
 /// Draws the picture. Total: any frame (0 x 0 included) and any values give a picture of bounded size.
 pub fn annotate(frame: &RgbImage, view: &PlanView) -> RgbImage {
-    let stage = stage(frame, view);
+    let stage = overlay(frame, view);
     let panel = panel::draw(view, stage.width());
     let height = (stage.height() + panel.height()).min(MAX_HEIGHT);
     let mut page = Canvas::new(stage.width(), height, theme::GROUND);
@@ -68,8 +68,8 @@ pub fn annotate(frame: &RgbImage, view: &PlanView) -> RgbImage {
     page.into_image()
 }
 
-/// The frame with ribbon and labels, at least `MIN_WIDTH` wide.
-fn stage(frame: &RgbImage, view: &PlanView) -> RgbImage {
+/// The upper part of [`annotate`] alone: the frame with ribbon and labels, at least [`MIN_WIDTH`] wide. For sheets.
+pub fn overlay(frame: &RgbImage, view: &PlanView) -> RgbImage {
     let (width, height) = fitted(frame.width(), frame.height());
     let scaled = scale(frame, width, height);
     let mut canvas = Canvas::over(scaled);
@@ -114,10 +114,9 @@ fn draw_ribbons(canvas: &mut Canvas, view: &PlanView) {
     };
     let chosen = view.plan.as_ref().ok().copied();
     for (sample, share) in panel::tally(&view.samples) {
-        if sample.trajectory.is_some() || sample.plan != chosen {
-            if let Some(path) = path(sample.plan, sample.trajectory.as_ref()) {
-                path.trace(canvas, &projection, 0.45 + 0.5 * share as f32);
-            }
+        let differs = sample.trajectory.is_some() || sample.plan != chosen;
+        if differs && let Some(path) = path(sample.plan, sample.trajectory.as_ref()) {
+            path.trace(canvas, &projection, 0.45 + 0.5 * share as f32);
         }
     }
     if let Some(path) = path(chosen, view.trajectory.as_ref()) {

@@ -201,7 +201,7 @@ fn smoothstep(t: f64) -> f64 {
     t * t * (3.0 - 2.0 * t)
 }
 
-/// A centripetal-free, uniform Catmull-Rom curve: `pieces` points per section, through every given point.
+/// A uniform Catmull-Rom curve: `pieces` points per section, through every given point.
 fn catmull_rom(points: &[Point], pieces: usize) -> Vec<Point> {
     let at = |i: isize| points[i.clamp(0, points.len() as isize - 1) as usize];
     let mut curve = Vec::with_capacity(points.len() * pieces + 1);

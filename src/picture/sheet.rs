@@ -41,7 +41,7 @@ fn cell(sheet: &mut Canvas, frame: &RgbImage, caption: &str, (x, y): (u32, u32),
         let side = |s: u32, most: u32| ((f64::from(s) * ratio).round() as u32).clamp(1, most);
         let (w, h) = (side(frame.width(), wide), side(frame.height(), high));
         let small = if ratio < 1.0 {
-            imageops::thumbnail(*&frame, w, h)
+            imageops::thumbnail(frame, w, h)
         } else {
             imageops::resize(frame, w, h, imageops::FilterType::CatmullRom)
         };
