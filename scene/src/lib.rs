@@ -3,6 +3,8 @@
 //!
 //! Axes: x forward, y left, heading counter-clockwise; metres, seconds, radians.
 
+#![forbid(unsafe_code)]
+
 pub mod command;
 pub mod label;
 pub mod meta_action;
@@ -10,7 +12,9 @@ pub mod parse;
 pub mod plan;
 pub mod pose;
 
-pub use command::Command;
+pub use command::{Command, CommandError};
+pub use label::{LabelError, LabelRule};
 pub use meta_action::{MetaAction, PathAction, SpeedAction, UnknownLabel};
+pub use parse::{Mode, ParseFailure, parse};
 pub use plan::Plan;
 pub use pose::{Pose, Trajectory};

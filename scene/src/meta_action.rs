@@ -97,3 +97,64 @@ impl fmt::Display for MetaAction {
         write!(f, "{}, {}", self.speed, self.path)
     }
 }
+
+impl MetaAction {
+    /// What a constant planner says, and what most driving is.
+    pub const KEEP_STRAIGHT: MetaAction = MetaAction { speed: SpeedAction::Keep, path: PathAction::Straight };
+
+    /// One label on each axis.
+    pub fn new(speed: SpeedAction, path: PathAction) -> Self {
+        MetaAction { speed, path }
+    }
+
+    /// Every pair, speed by speed in the order of the axes' `ALL`.
+    pub fn all() -> impl Iterator<Item = MetaAction> {
+        SpeedAction::ALL.iter().flat_map(|&speed| PathAction::ALL.iter().map(move |&path| MetaAction { speed, path }))
+    }
+
+    /// The action in a mirrored scene: left and right exchanged.
+    pub fn mirrored(self) -> Self {
+        MetaAction { speed: self.speed, path: self.path.mirrored() }
+    }
+}
+
+impl PathAction {
+    /// The action in a mirrored scene: left and right exchanged.
+    pub fn mirrored(self) -> Self {
+        match self {
+            PathAction::Straight => PathAction::Straight,
+            PathAction::LeftTurn => PathAction::RightTurn,
+            PathAction::RightTurn => PathAction::LeftTurn,
+            PathAction::LeftChange => PathAction::RightChange,
+            PathAction::RightChange => PathAction::LeftChange,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn words_and_indices_agree() {
+        for (i, l) in SpeedAction::ALL.iter().enumerate() {
+            assert_eq!((l.index(), l.as_str().parse::<SpeedAction>().unwrap()), (i, *l));
+        }
+        for (i, l) in PathAction::ALL.iter().enumerate() {
+            assert_eq!((l.index(), l.as_str().parse::<PathAction>().unwrap()), (i, *l));
+        }
+        let e = "GO_STRAIGHT".parse::<PathAction>().unwrap_err().to_string();
+        assert!(e.contains("GO_STRAIGHT") && e.contains("LEFT_CHANGE"), "{e}");
+    }
+
+    #[test]
+    fn mirroring_exchanges_sides() {
+        assert_eq!(MetaAction::all().count(), 20);
+        for a in MetaAction::all() {
+            assert_eq!(a.mirrored().mirrored(), a);
+            let swapped = a.to_string().replace("LEFT", "#").replace("RIGHT", "LEFT").replace('#', "RIGHT");
+            assert_eq!(a.mirrored().to_string(), swapped);
+        }
+    }
+}

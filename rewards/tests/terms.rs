@@ -1,0 +1,134 @@
+//! All terms: golden cases from `cases/`, bounded values, and changes that must never raise a score.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use proptest::prelude::*;
+use rewards::{Reference, term, terms};
+use scene::{MetaAction, Plan};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    note: String,
+    completion: String,
+    reference: Reference,
+    #[serde(default)]
+    group: Vec<String>,
+    value: Option<f64>,
+}
+
+#[test]
+fn golden_cases() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
+    for term in terms() {
+        let path = folder.join(term.name()).with_extension("jsonl");
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let cases: Vec<Case> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert!(cases.len() >= 20, "{}: {} cases, at least 20 wanted", path.display(), cases.len());
+        for case in cases {
+            let mut group: Vec<&str> = case.group.iter().map(String::as_str).collect();
+            group.push(&case.completion);
+            let value = term.score(&case.completion, &case.reference, &group).map(|s| s.value);
+            assert_eq!(value, case.value, "{}: {}: {:?}", term.name(), case.note, case.completion);
+        }
+    }
+    let files = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(files, terms().len(), "every case file belongs to a term");
+}
+
+#[test]
+fn names_are_unique() {
+    let mut names: Vec<_> = terms().iter().map(|t| t.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), terms().len());
+    assert!(names.iter().all(|n| term(n).is_some_and(|t| t.name() == *n)) && term("nothing").is_none());
+}
+
+/// A regular expression engine in four lines, to check the one-pass matcher: try every split.
+fn slow_released(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("<think>") else { return false };
+    rest.match_indices("</think>").any(|(at, _)| {
+        let after = rest[at + 8..].trim_start();
+        after.strip_prefix("<answer>").is_some_and(|a| a.ends_with("</answer>"))
+    })
+}
+
+fn soup() -> impl Strategy<Value = String> {
+    let words =
+        vec!["<think>", "</think>", "<answer>", "</answer>", " ", "\n", "KEEP, STRAIGHT", "STOP", "a", "<", "é"];
+    proptest::collection::vec(proptest::sample::select(words), 0..12).prop_map(|v| v.concat())
+}
+
+fn any_action() -> impl Strategy<Value = MetaAction> {
+    proptest::sample::select(MetaAction::all().collect::<Vec<_>>())
+}
+
+fn reference(a: MetaAction) -> Reference {
+    Reference { speed: Some(a.speed), path: Some(a.path) }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn values_stay_in_range(text in soup(), action in any_action(), others in proptest::collection::vec(soup(), 0..3)) {
+        let mut group: Vec<&str> = others.iter().map(String::as_str).collect();
+        group.push(&text);
+        for term in terms() {
+            let score = term.score(&text, &reference(action), &group).unwrap();
+            let (low, high) = term.range();
+            prop_assert!(score.value.is_finite() && (low..=high).contains(&score.value));
+            prop_assert_eq!(&term.score(&text, &reference(action), &group).unwrap(), &score);
+        }
+    }
+
+    #[test]
+    fn released_match_is_the_regular_expression(text in soup()) {
+        prop_assert_eq!(rewards::format::released_match(&text), slow_released(&text));
+    }
+
+    #[test]
+    fn padding_repeating_and_reordering_never_pay(said in any_action(), driven in any_action(), junk in "[a-zA-Z ,_]{1,12}") {
+        let good = Plan::new("The road is clear.", said).unwrap().render(true);
+        let (think, answer) = good.split_once("<answer>").unwrap();
+        let answer = format!("<answer>{answer}");
+        let worse = [
+            good.repeat(2),
+            [good.as_str(), &answer].concat(),
+            [answer.as_str(), think].concat(),
+            good.replace("</answer>", &[", ", &junk, "</answer>"].concat()),
+            good.replace("</answer>", ""),
+            good.replace("<think>", ""),
+            think.to_owned(),
+            String::new(),
+        ];
+        for term in terms() {
+            let of = |t: &str| term.score(t, &reference(driven), &[t]).unwrap().value;
+            for text in &worse {
+                prop_assert!(of(text) <= of(&good), "{} pays for {text:?}", term.name());
+            }
+            if !junk.trim().is_empty() {
+                prop_assert!(of(&[junk.as_str(), &good].concat()) <= of(&good));
+            }
+        }
+    }
+
+    #[test]
+    fn a_mirrored_world_scores_the_same(said in any_action(), driven in any_action()) {
+        let text = |a: MetaAction| Plan::new("why", a).unwrap().render(true);
+        for term in terms() {
+            let here = term.score(&text(said), &reference(driven), &[]);
+            let there = term.score(&text(said.mirrored()), &reference(driven.mirrored()), &[]);
+            prop_assert_eq!(here.map(|s| s.value), there.map(|s| s.value));
+        }
+    }
+
+    #[test]
+    fn exact_match_is_equality(said in any_action(), driven in any_action()) {
+        let text = Plan::new("", said).unwrap().render(false);
+        let of = |name: &str| term(name).unwrap().score(&text, &reference(driven), &[]).unwrap().value;
+        prop_assert_eq!(of("speed") == 1.0, said.speed == driven.speed);
+        prop_assert_eq!(of("path") == 1.0, said.path == driven.path);
+    }
+}
