@@ -4,7 +4,7 @@ use scene::{Command, PathAction, SpeedAction, Trajectory};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// One question to a planner with everything known about it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Stable and unique in its set; readers make one from file and position where the source has none.
     pub id: String,
@@ -25,7 +25,7 @@ pub struct Sample {
 }
 
 /// Where a frame's bytes are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Image {
     /// A file, already resolved against the data file's folder and root remaps.
     File(PathBuf),
@@ -34,7 +34,7 @@ pub enum Image {
 }
 
 /// What is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// A planning question in our own prompt (`prompts/`), rendered from the ego state.
     Planning {
@@ -43,7 +43,7 @@ pub enum Content {
         /// Reasoning to teach, if any.
         reasoning: Option<String>,
     },
-    /// A conversation taken literally.
+    /// A conversation taken literally. Without turns it is a bare frame: nothing is known about the ego, nothing asked.
     Conversation {
         /// Turns in order; image parts match [`Sample::images`] in order.
         turns: Vec<Turn>,
