@@ -11,10 +11,10 @@ static TEMPORARIES: AtomicU64 = AtomicU64::new(0);
 /// Writes a PNG: into a temporary file in the same folder, which is made when missing, then renamed.
 /// Failures are data failures (exit 3) that name the path.
 pub fn save_png(path: &Path, picture: &RgbImage) -> Result<()> {
-    let Some(name) = path.file_name().filter(|_| !path.is_dir()) else {
+    if path.file_name().is_none() || path.is_dir() {
         return Err(Failure::data(format!("cannot write a picture to {}: it names a folder", path.display()))
             .hint("give a file name, for example out/plan.png"));
-    };
+    }
     let mut png = Vec::new();
     PngEncoder::new(&mut png)
         .write_image(picture, picture.width(), picture.height(), image::ExtendedColorType::Rgb8)
@@ -22,7 +22,7 @@ pub fn save_png(path: &Path, picture: &RgbImage) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(io_at(folder))?;
     let number = TEMPORARIES.fetch_add(1, Ordering::Relaxed);
-    let temporary = folder.join(format!(".{}.{}.{number}.tmp", name.to_string_lossy(), std::process::id()));
+    let temporary = folder.join(format!(".picture-{}-{number}.tmp", std::process::id()));
     let written = std::fs::File::create(&temporary)
         .and_then(|mut file| file.write_all(&png).and_then(|()| file.sync_all()))
         .and_then(|()| std::fs::rename(&temporary, path));
