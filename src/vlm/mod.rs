@@ -2,6 +2,27 @@
 //!
 //! The module tree follows the checkpoint's tensor names. Shape legend used throughout:
 //! B batch rows, T positions, H hidden width, N heads, K key/value heads, D head width, V vocabulary,
-//! P image patches, I merged image tokens.
+//! P image patches, I merged image tokens, E width of the vision tower.
 
+pub mod batch;
+pub mod build;
+pub mod cache;
+pub mod config;
+pub mod generate;
+pub mod init;
+pub mod linear;
+pub mod lora;
+pub mod model;
 pub mod ops;
+pub mod peft;
+pub mod positions;
+pub mod score;
+pub mod text;
+pub mod vision;
+pub mod weights;
+
+pub use batch::{Batch, Row, Visual};
+pub use cache::KvCache;
+pub use config::{Family, VlmConfig};
+pub use lora::LoraSpec;
+pub use model::{ImageFeatures, LoadOptions, Trace, Trainable, Vlm};

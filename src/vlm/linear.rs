@@ -1,0 +1,68 @@
+//! Linear layers and norms: a weight that may be trainable or frozen, an optional bias, an optional adapter.
+//!
+//! A frozen weight goes through `ops::frozen_linear`, so its backward reaches only the input and no dense
+//! gradient is made. Trainable weights stay f32 and are cast to the activation's dtype where they are used.
+
+use super::{build::Scope, lora::Slot, ops};
+use candle_core::{Result, Tensor};
+
+/// `x @ w.T + b (+ adapter)`.
+#[derive(Debug, Clone)]
+pub(crate) struct Linear {
+    weight: Tensor, // (O, I)
+    bias: Option<Tensor>,
+    slot: Option<Slot>,
+}
+
+impl Linear {
+    pub(crate) fn new(scope: &Scope, inputs: usize, outputs: usize, bias: bool) -> Result<Self> {
+        Ok(Linear {
+            weight: scope.get("weight", &[outputs, inputs])?,
+            bias: if bias { Some(scope.get("bias", &[outputs])?) } else { None },
+            slot: scope.slot(inputs, outputs),
+        })
+    }
+
+    /// x `(.., I)`, result `(.., O)`.
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let mut y = matmul(x, &self.weight)?;
+        if let Some(bias) = &self.bias {
+            y = y.broadcast_add(&bias.to_dtype(x.dtype())?)?;
+        }
+        match &self.slot {
+            Some(slot) => slot.add_to(x, y),
+            None => Ok(y),
+        }
+    }
+}
+
+/// `x @ w.T`, with a gradient for w only when it is a variable.
+pub(crate) fn matmul(x: &Tensor, w: &Tensor) -> Result<Tensor> {
+    if w.track_op() { ops::linear(x, &w.to_dtype(x.dtype())?) } else { ops::frozen_linear(x, &w.to_dtype(x.dtype())?) }
+}
+
+/// RMSNorm or LayerNorm over the last dimension.
+#[derive(Debug, Clone)]
+pub(crate) enum Norm {
+    Rms { weight: Tensor, eps: f64 },
+    Layer { weight: Tensor, bias: Tensor, eps: f64 },
+}
+
+impl Norm {
+    pub(crate) fn rms(scope: &Scope, width: usize, eps: f64) -> Result<Self> {
+        Ok(Norm::Rms { weight: scope.get("weight", &[width])?, eps })
+    }
+
+    pub(crate) fn layer(scope: &Scope, width: usize, eps: f64) -> Result<Self> {
+        Ok(Norm::Layer { weight: scope.get("weight", &[width])?, bias: scope.get("bias", &[width])?, eps })
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Norm::Rms { weight, eps } => ops::rms_norm(x, &weight.to_dtype(x.dtype())?, *eps),
+            Norm::Layer { weight, bias, eps } => {
+                ops::layer_norm(x, &weight.to_dtype(x.dtype())?, &bias.to_dtype(x.dtype())?, *eps)
+            }
+        }
+    }
+}

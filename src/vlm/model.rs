@@ -1,0 +1,442 @@
+//! The whole model: load, encode pictures, run the decoder, read logits, save.
+//!
+//! [`Vlm::frozen`] is the same model without gradients: it shares storage with the trainable one, so it always
+//! sees the latest update, and generation and scoring through it record no graph.
+
+use super::{
+    batch::Batch,
+    build::{Builder, Layout},
+    cache::KvCache,
+    config::VlmConfig,
+    init,
+    linear::matmul,
+    lora::{Adapter, LoraSpec, compile},
+    ops::Mask,
+    positions::text_rope,
+    text::{Context, TextModel},
+    vision::{self, Grid, Tower},
+    weights::Weights,
+};
+use crate::error::{Failure, Result, io_at};
+use candle_core::{DType, Device, Tensor, Var};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::{OnceLock, atomic::Ordering},
+};
+
+/// Which tensors get gradients.
+#[derive(Debug, Clone, Default)]
+pub enum Trainable {
+    /// None: inference.
+    #[default]
+    None,
+    /// Every tensor of the checkpoint.
+    All,
+    /// A fresh adapter on a frozen base.
+    Lora(LoraSpec),
+    /// Tensors whose name (as in the file, or canonical) the regular expression finds.
+    Matching(String),
+}
+
+/// How to load a model.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Compute dtype; trainable tensors stay f32 whatever it is.
+    pub dtype: DType,
+    /// What gets gradients.
+    pub trainable: Trainable,
+    /// Where the tensors live.
+    pub device: Device,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions { dtype: DType::F32, trainable: Trainable::None, device: Device::Cpu }
+    }
+}
+
+/// Merged picture tokens and what DeepStack adds to the first decoder layers, over all pictures of a call.
+#[derive(Debug, Clone)]
+pub struct ImageFeatures {
+    /// `(I, H)`
+    pub embeds: Tensor,
+    /// `(I, H)` each; empty for families without DeepStack.
+    pub deepstack: Vec<Tensor>,
+}
+
+impl ImageFeatures {
+    /// Features of several calls one after the other.
+    pub fn concat(parts: &[&ImageFeatures]) -> Result<Self> {
+        let cat = |pick: &dyn Fn(&ImageFeatures) -> Tensor| {
+            Tensor::cat(&parts.iter().map(|part| pick(part)).collect::<Vec<_>>(), 0)
+        };
+        let depth = parts.first().map_or(0, |part| part.deepstack.len());
+        let deepstack = (0..depth).map(|i| cat(&|part| part.deepstack[i].clone())).collect::<Result<_, _>>()?;
+        Ok(ImageFeatures { embeds: cat(&|part| part.embeds.clone())?, deepstack })
+    }
+
+    /// The same numbers without gradients.
+    pub fn detach(&self) -> Self {
+        let deepstack = self.deepstack.iter().map(Tensor::detach).collect();
+        ImageFeatures { embeds: self.embeds.detach(), deepstack }
+    }
+}
+
+/// Named intermediate tensors, for tests and debugging.
+#[derive(Debug, Default)]
+pub struct Trace {
+    /// By name: `vision.block0`, `text.layer3`, ...
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+pub(crate) fn note(trace: &mut Option<&mut Trace>, name: impl FnOnce() -> String, tensor: &Tensor) {
+    if let Some(trace) = trace {
+        trace.tensors.insert(name(), tensor.clone());
+    }
+}
+
+/// Lists every tensor (canonical name, shape) and linear layer of a configuration.
+pub fn layout(config: &VlmConfig) -> Result<Layout> {
+    let builder = Builder::Record(Default::default());
+    Net::new(&builder, config, config.tie_word_embeddings.unwrap_or(true))?;
+    match builder {
+        Builder::Record(layout) => Ok(layout.into_inner()),
+        Builder::Build { .. } => Ok(Layout::default()),
+    }
+}
+
+#[derive(Debug)]
+struct Net {
+    visual: Tower,
+    language_model: TextModel,
+    lm_head: Option<Tensor>, // (V, H); None when tied
+}
+
+impl Net {
+    fn new(builder: &Builder, config: &VlmConfig, tied: bool) -> candle_core::Result<Self> {
+        let text = &config.text;
+        Ok(Net {
+            language_model: TextModel::new(&builder.scope("model.language_model"), config)?,
+            visual: Tower::new(&builder.scope("model.visual"), config)?,
+            lm_head: if tied {
+                None
+            } else {
+                Some(builder.scope("lm_head").get("weight", &[text.vocab_size, text.hidden_size])?)
+            },
+        })
+    }
+}
+
+/// A vision-language model.
+#[derive(Debug)]
+pub struct Vlm {
+    config: VlmConfig,
+    dtype: DType,
+    device: Device,
+    pub(crate) tensors: BTreeMap<String, Tensor>, // by canonical name
+    own_names: BTreeMap<String, String>,
+    vars: BTreeMap<String, Var>,
+    pub(crate) adapter: Option<Adapter>,
+    net: Net,
+    frozen: OnceLock<Box<Vlm>>,
+}
+
+impl Vlm {
+    /// Loads a Hugging Face folder.
+    pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self> {
+        let config = VlmConfig::load(dir)?;
+        Self::from_weights(config, &Weights::open(dir)?, options)
+    }
+
+    /// Builds a model from tensors in memory, under any accepted spelling of their names.
+    pub fn from_tensors(config: VlmConfig, tensors: HashMap<String, Tensor>, options: &LoadOptions) -> Result<Self> {
+        Self::from_weights(config, &Weights::from_tensors(tensors)?, options)
+    }
+
+    /// Random weights (see [`init`]): the same seed gives the same bytes.
+    pub fn random(config: VlmConfig, seed: u64, options: &LoadOptions) -> Result<Self> {
+        let tensors = init::random_tensors(&config, &layout(&config)?, seed)?;
+        Self::from_tensors(config, tensors, options)
+    }
+
+    /// Builds a model from an opened checkpoint.
+    pub fn from_weights(mut config: VlmConfig, weights: &Weights, options: &LoadOptions) -> Result<Self> {
+        config.tie_word_embeddings.get_or_insert(!weights.has("lm_head.weight"));
+        let layout = layout(&config)?;
+        let regex = match &options.trainable {
+            Trainable::Matching(pattern) => Some(compile(pattern, pattern)?),
+            _ => None,
+        };
+        let (mut tensors, mut own_names, mut vars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (name, shape) in &layout.tensors {
+            let own = weights.own_name(name);
+            let trained = match &options.trainable {
+                Trainable::All => true,
+                Trainable::Matching(_) => {
+                    regex.as_ref().is_some_and(|r| r.is_match(name) || own.is_some_and(|own| r.is_match(own)))
+                }
+                Trainable::None | Trainable::Lora(_) => false,
+            };
+            let dtype = if trained { DType::F32 } else { options.dtype };
+            let (own, mut tensor) = weights.load(name, shape, dtype, &options.device)?;
+            if trained {
+                let var = Var::from_tensor(&tensor)?;
+                tensor = var.as_tensor().clone();
+                vars.insert(own.clone(), var);
+            }
+            own_names.insert(name.clone(), own);
+            tensors.insert(name.clone(), tensor);
+        }
+        if let Trainable::Matching(pattern) = &options.trainable
+            && vars.is_empty()
+        {
+            return Err(Failure::usage(format!("no tensor matches {pattern:?}; nothing would be trained"))
+                .hint("names look like model.language_model.layers.0.mlp.up_proj.weight"));
+        }
+        let mut adapter = None;
+        if let Trainable::Lora(spec) = &options.trainable {
+            let mut fresh = Adapter::fresh(spec, &layout.linears, &options.device)?;
+            vars = fresh.make_trainable()?;
+            adapter = Some(fresh);
+        }
+        Self::assemble(config, options.dtype, options.device.clone(), tensors, own_names, vars, adapter)
+    }
+
+    fn assemble(
+        config: VlmConfig,
+        dtype: DType,
+        device: Device,
+        tensors: BTreeMap<String, Tensor>,
+        own_names: BTreeMap<String, String>,
+        vars: BTreeMap<String, Var>,
+        adapter: Option<Adapter>,
+    ) -> Result<Self> {
+        let builder = Builder::Build { tensors: &tensors, adapter: adapter.as_ref() };
+        let net = Net::new(&builder, &config, config.tie_word_embeddings.unwrap_or(true))?;
+        Ok(Vlm { config, dtype, device, tensors, own_names, vars, adapter, net, frozen: OnceLock::new() })
+    }
+
+    /// Replaces the adapter (and the variables it brings).
+    pub(crate) fn set_adapter(&mut self, adapter: Option<Adapter>, vars: BTreeMap<String, Var>) -> Result<()> {
+        self.vars.retain(|name, _| !name.starts_with("base_model."));
+        self.vars.extend(vars);
+        let builder = Builder::Build { tensors: &self.tensors, adapter: adapter.as_ref() };
+        self.net = Net::new(&builder, &self.config, self.config.tie_word_embeddings.unwrap_or(true))?;
+        self.adapter = adapter;
+        self.frozen = OnceLock::new();
+        Ok(())
+    }
+
+    /// The same model without gradients; updates of the variables are seen through it.
+    pub fn frozen(&self) -> Result<&Vlm> {
+        if self.vars.is_empty() {
+            return Ok(self);
+        }
+        if let Some(frozen) = self.frozen.get() {
+            return Ok(frozen);
+        }
+        let tensors = self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.detach())).collect();
+        let adapter = self.adapter.as_ref().map(Adapter::detached);
+        let (config, names) = (self.config.clone(), self.own_names.clone());
+        let device = self.device.clone();
+        let frozen = Self::assemble(config, self.dtype, device, tensors, names, BTreeMap::new(), adapter)?;
+        Ok(self.frozen.get_or_init(|| Box::new(frozen)))
+    }
+
+    /// The configuration, with `tie_word_embeddings` decided.
+    pub fn config(&self) -> &VlmConfig {
+        &self.config
+    }
+
+    /// Compute dtype.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Where the tensors live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// What is trained, under the checkpoint's names (adapters under their PEFT names).
+    pub fn vars(&self) -> &BTreeMap<String, Var> {
+        &self.vars
+    }
+
+    /// Number of parameters of the base model.
+    pub fn parameter_count(&self) -> usize {
+        self.tensors.values().map(Tensor::elem_count).sum()
+    }
+
+    /// Switches the adapter off (`false`) or on, for example to score with the reference policy.
+    pub fn set_adapter_enabled(&self, on: bool) {
+        if let Some(adapter) = &self.adapter {
+            adapter.switch.off.store(!on, Ordering::Relaxed);
+        }
+    }
+
+    /// Turns the adapter's dropout on with a stream of its own for this step, or off.
+    pub fn set_dropout(&self, stream: Option<init::Stream>) {
+        if let Some(adapter) = &self.adapter {
+            *adapter.switch.dropout.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stream;
+        }
+    }
+
+    /// Merged tokens of pictures. pixel_values `(P, C*t*p*p)` for all of them in order.
+    pub fn encode_images(&self, pixel_values: &Tensor, grids: &[Grid]) -> Result<ImageFeatures> {
+        self.encode_images_traced(pixel_values, grids, None)
+    }
+
+    /// [`Vlm::encode_images`] that also keeps the intermediate tensors.
+    pub fn encode_images_traced(
+        &self,
+        pixel_values: &Tensor,
+        grids: &[Grid],
+        mut trace: Option<&mut Trace>,
+    ) -> Result<ImageFeatures> {
+        vision::check_input(&self.config.vision, pixel_values, grids)?;
+        let pixels = pixel_values.to_device(&self.device)?.to_dtype(self.dtype)?;
+        Ok(self.net.visual.forward(&pixels, grids, &mut trace)?)
+    }
+
+    /// Hidden states `(B, T, H)` after the final norm. With a cache, the batch continues what it holds.
+    pub fn forward(
+        &self,
+        batch: &Batch,
+        images: Option<&ImageFeatures>,
+        mut cache: Option<&mut KvCache>,
+        mut trace: Option<&mut Trace>,
+    ) -> Result<Tensor> {
+        let (b, t) = (batch.rows, batch.width);
+        if let Some(cache) = cache.as_deref_mut() {
+            cache.begin(&batch.start, t)?;
+        }
+        let x = self.embed(batch, images)?;
+        note(&mut trace, || "text.inputs_embeds".into(), &x);
+        let (cos, sin) = text_rope(&self.config, &batch.positions);
+        let shape = (b, t, self.config.text.head_dim);
+        let cos = Tensor::from_vec(cos, shape, &self.device)?;
+        let sin = Tensor::from_vec(sin, shape, &self.device)?;
+        note(&mut trace, || "text.rope_cos".into(), &cos);
+        note(&mut trace, || "text.rope_sin".into(), &sin);
+        let mask = match cache.as_deref() {
+            Some(cache) => Mask::Causal { offset: cache.len(), start: cache.start().to_vec() },
+            None => Mask::Causal { offset: 0, start: batch.start.clone() },
+        };
+        let deepstack = match images {
+            Some(images) if !images.deepstack.is_empty() && !batch.visual.is_empty() => {
+                let rows = Tensor::from_slice(&batch.visual, batch.visual.len(), &self.device)?;
+                Some((rows, images.deepstack.as_slice()))
+            }
+            _ => None,
+        };
+        let (cos, sin) = (cos.to_dtype(self.dtype)?, sin.to_dtype(self.dtype)?);
+        let context = Context { cos, sin, mask, cache: cache.as_deref(), deepstack };
+        let x = self.net.language_model.forward(x, &context, &mut trace)?;
+        if let Some(cache) = cache {
+            cache.advance(t);
+        }
+        Ok(x)
+    }
+
+    /// Token embeddings with the image features in their places, `(B, T, H)`.
+    fn embed(&self, batch: &Batch, images: Option<&ImageFeatures>) -> Result<Tensor> {
+        let have = images.map_or(Ok(0), |images| images.embeds.dim(0))?;
+        if have != batch.visual.len() {
+            return Err(Failure::data(format!(
+                "the batch has places for {} image tokens, {have} were encoded",
+                batch.visual.len()
+            )));
+        }
+        let table = &self.net.language_model.embed;
+        let shape = (batch.rows, batch.width, self.config.text.hidden_size);
+        let look_up = |ids: Vec<u32>| -> candle_core::Result<Tensor> {
+            let count = ids.len();
+            table.index_select(&Tensor::from_vec(ids, count, &self.device)?, 0)?.to_dtype(self.dtype)
+        };
+        let Some(images) = images.filter(|_| have > 0) else {
+            return Ok(look_up(batch.ids.clone())?.reshape(shape)?);
+        };
+        // Runs of text and picture alternate: looking up text only and joining the runs copies each row once.
+        let runs = runs(batch.ids.len(), &batch.visual);
+        let text_ids = runs.iter().filter(|run| !run.visual).flat_map(|run| &batch.ids[run.from..run.to]);
+        let text = look_up(text_ids.copied().collect())?;
+        let embeds = images.embeds.to_dtype(self.dtype)?;
+        let (mut text_at, mut image_at) = (0, 0);
+        let mut parts = Vec::with_capacity(runs.len());
+        for run in &runs {
+            let (source, at) = if run.visual { (&embeds, &mut image_at) } else { (&text, &mut text_at) };
+            parts.push(source.narrow(0, *at, run.to - run.from)?);
+            *at += run.to - run.from;
+        }
+        Ok(Tensor::cat(&parts, 0)?.reshape(shape)?)
+    }
+
+    /// The output head `(V, H)`.
+    pub fn head(&self) -> &Tensor {
+        self.net.lm_head.as_ref().unwrap_or(&self.net.language_model.embed)
+    }
+
+    /// Logits `(.., V)` of hidden states `(.., H)`, in f32.
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        Ok(matmul(hidden, self.head())?.to_dtype(DType::F32)?)
+    }
+
+    /// Writes every tensor under the checkpoint's names, an adapter merged in, through a temporary file.
+    pub fn save(&self, path: &Path, dtype: DType) -> Result<()> {
+        let mut out = HashMap::new();
+        for (name, tensor) in &self.tensors {
+            let tensor = match &self.adapter {
+                Some(adapter) => adapter.merged(name, tensor)?,
+                None => tensor.clone(),
+            };
+            out.insert(self.own_names[name].clone(), tensor.detach().to_dtype(dtype)?.contiguous()?);
+        }
+        let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+        write_safetensors(path, &out, metadata)
+    }
+}
+
+/// Writes a safetensors file beside its final place, syncs it and renames it over.
+pub(crate) fn write_safetensors(
+    path: &Path,
+    tensors: &HashMap<String, Tensor>,
+    metadata: HashMap<String, String>,
+) -> Result<()> {
+    let name = path.file_name().map_or("model.safetensors".into(), |name| name.to_string_lossy().into_owned());
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let write = || -> Result<()> {
+        safetensors::serialize_to_file(tensors, Some(metadata), &temporary).map_err(|e| match e {
+            safetensors::SafeTensorError::IoError(e) => io_at(&temporary)(e),
+            other => Failure::data(format!("{}: {other}", temporary.display())),
+        })?;
+        std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(io_at(&temporary))?;
+        std::fs::rename(&temporary, path).map_err(io_at(path))
+    };
+    let result = write();
+    if result.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    result
+}
+
+struct Run {
+    from: usize,
+    to: usize,
+    visual: bool,
+}
+
+/// Cuts `0..len` at the borders between text and the sorted picture indices.
+fn runs(len: usize, visual: &[u32]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    let mut visual = visual.iter().peekable();
+    for i in 0..len {
+        let is_visual = visual.next_if(|at| **at as usize == i).is_some();
+        match runs.last_mut() {
+            Some(run) if run.visual == is_visual => run.to = i + 1,
+            _ => runs.push(Run { from: i, to: i + 1, visual: is_visual }),
+        }
+    }
+    runs
+}
