@@ -16,7 +16,7 @@ pub(super) enum Gelu {
 }
 
 const QUICK: f32 = 1.702;
-const TANH: f32 = 1.595_769_1; // 2 sqrt(2 / pi)
+const TANH: f32 = 1.595_769; // 2 sqrt(2 / pi)
 const CUBE: f32 = 0.044_715;
 const HALF_SQRT: f32 = std::f32::consts::FRAC_1_SQRT_2;
 const DENSITY: f32 = 0.398_942_3; // 1 / sqrt(2 pi)

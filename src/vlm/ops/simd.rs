@@ -140,6 +140,36 @@ pub(super) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
     total
 }
 
+/// Inner products of one row with four, each summed in an order that depends on the length alone, the same as in
+/// [`dot1`]. The accumulators have names: as an array of arrays they would live in memory.
+#[inline(always)]
+pub(super) fn dot4<const FMA: bool>(x: [&[f32]; 4], w: &[f32]) -> [f32; 4] {
+    let n = w.len();
+    let [x0, x1, x2, x3] = x.map(|x| &x[..n]);
+    let (mut s0, mut s1, mut s2, mut s3) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
+    let whole = n - n % LANES;
+    let mut i = 0;
+    while i < whole {
+        let w = &w[i..i + LANES];
+        let (x0, x1, x2, x3) = (&x0[i..i + LANES], &x1[i..i + LANES], &x2[i..i + LANES], &x3[i..i + LANES]);
+        for lane in 0..LANES {
+            s0[lane] = madd::<FMA>(x0[lane], w[lane], s0[lane]);
+            s1[lane] = madd::<FMA>(x1[lane], w[lane], s1[lane]);
+            s2[lane] = madd::<FMA>(x2[lane], w[lane], s2[lane]);
+            s3[lane] = madd::<FMA>(x3[lane], w[lane], s3[lane]);
+        }
+        i += LANES;
+    }
+    let tail = |s: [f32; LANES], x: &[f32]| (whole..n).fold(lane_sum(s), |sum, i| madd::<FMA>(x[i], w[i], sum));
+    [tail(s0, x0), tail(s1, x1), tail(s2, x2), tail(s3, x3)]
+}
+
+/// One inner product with the bits of [`dot4`].
+#[inline(always)]
+pub(super) fn dot1<const FMA: bool>(x: &[f32], w: &[f32]) -> f32 {
+    sum_of([x, w], |[x, w], sum| madd::<FMA>(x, w, sum))
+}
+
 /// `y += a * x`.
 #[inline(always)]
 pub(super) fn axpy<const FMA: bool>(a: f32, x: &[f32], y: &mut [f32]) {
@@ -181,7 +211,7 @@ pub(super) fn exp<const FMA: bool>(x: f32) -> f32 {
     p = madd::<FMA>(p, r, 8.333_452e-3);
     p = madd::<FMA>(p, r, 4.166_579_6e-2);
     p = madd::<FMA>(p, r, 1.666_666_5e-1);
-    p = madd::<FMA>(p, r, 5.000_000_1e-1);
+    p = madd::<FMA>(p, r, 0.5);
     let p = madd::<FMA>(p, r * r, r) + 1.;
     let scale = f32::from_bits((shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23);
     if x < -87.3 { 0. } else { p * scale }
