@@ -5,13 +5,14 @@ use reinsman::train::{
     checkpoint::{Checkpoint, Content, Published, prune, sweep},
     fs::{After, FaultyFs, Fs, Output, RealFs, names},
     lock::Lock,
+    signals::Stop,
     streams::Stream,
 };
 use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -236,6 +237,7 @@ const KILL_SIZE: usize = 120_000;
 #[test]
 fn saver() {
     let Some(dir) = std::env::var_os(SAVER).map(PathBuf::from) else { return };
+    fs::write(dir.join("ready"), b"").unwrap();
     let _lock = Lock::acquire(&dir).unwrap();
     sweep(&RealFs, &dir).unwrap();
     let mut step = newest(&dir, KILL_SIZE);
@@ -248,6 +250,25 @@ fn saver() {
     }
 }
 
+/// Starts a test of this file as a process of its own and waits until it says that it is ready.
+fn helper(test: &str, variable: &str, dir: &Path) -> Child {
+    let _ = fs::remove_file(dir.join("ready"));
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--test-threads=1"])
+        .env(variable, dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    for _ in 0..6_000 {
+        if dir.join("ready").exists() {
+            return child;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("{test} did not start");
+}
+
 /// Promise 1: killed at random times, the newest checkpoint always loads and no published one is lost.
 #[test]
 fn kill_loop() {
@@ -256,13 +277,7 @@ fn kill_loop() {
     let mut delays = Stream::new(1, "delays");
     let (mut last, mut torn) = (0, 0);
     for kill in 0..kills {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "saver", "--test-threads=1"])
-            .env(SAVER, dir.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = helper("saver", SAVER, dir.path());
         std::thread::sleep(Duration::from_millis(5 + delays.below(150)));
         assert!(child.try_wait().unwrap().is_none(), "kill {kill}: the saver ended by itself");
         child.kill().unwrap();
@@ -279,4 +294,47 @@ fn kill_loop() {
     assert!(last > 3, "only {last} checkpoints were saved: the delays are too short to test anything");
     assert!(torn > 0, "no kill hit a save in the middle: the delays test nothing");
     println!("{kills} kills, {last} checkpoints, {torn} saves cut in the middle");
+}
+
+const STOPPER: &str = "REINSMAN_TEST_STOPPER";
+
+/// Not a test of its own: a "trainer" that stops on request, or is deaf when its folder holds a file `deaf`.
+#[test]
+fn stopper() {
+    let Some(dir) = std::env::var_os(STOPPER).map(PathBuf::from) else { return };
+    let stop = Stop::on_signals().unwrap();
+    fs::write(dir.join("ready"), b"").unwrap();
+    while !stop.requested() || dir.join("deaf").exists() {
+        if stop.requested() {
+            fs::write(dir.join("heard"), b"").unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::process::exit(Stop::resumable(&dir.join("ckpt"), &dir).kind.exit_code().into());
+}
+
+/// Promise 3: a request to stop ends with 75 after saving; a second one ends at once.
+#[test]
+#[cfg(unix)]
+fn signals_stop_the_run_and_a_second_one_ends_it() {
+    let send = |signal: &str, child: &Child| {
+        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status().unwrap();
+        assert!(sent.success());
+    };
+    for signal in ["INT", "TERM", "USR1"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = helper("stopper", STOPPER, dir.path());
+        send(signal, &child);
+        assert_eq!(child.wait().unwrap().code(), Some(75), "{signal}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("deaf"), b"").unwrap();
+    let mut child = helper("stopper", STOPPER, dir.path());
+    send("USR1", &child);
+    while !dir.path().join("heard").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(child.try_wait().unwrap().is_none(), "the first signal must not end it");
+    send("TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
 }
