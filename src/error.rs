@@ -153,6 +153,7 @@ pub fn human_bytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
 
     #[test]
@@ -167,6 +168,25 @@ mod tests {
         assert_eq!(failure.kind, Kind::Data);
         assert!(failure.message.starts_with("/tmp/x: "), "{failure}");
         assert!(failure.hint.is_some_and(|h| h.contains("free there") && h.contains("--out")));
+    }
+
+    /// Runs itself again as a process that panics, since a hook belongs to the whole process.
+    #[test]
+    fn a_panic_is_one_line_that_asks_for_a_report() {
+        const PANIC: &str = "REINSMAN_TEST_PANIC";
+        if std::env::var_os(PANIC).is_some() {
+            install_panic_hook();
+            panic!("two\nlines");
+        }
+        let test = "error::tests::a_panic_is_one_line_that_asks_for_a_report";
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = command.args(["--exact", test, "--nocapture"]).env(PANIC, "1").output().unwrap();
+        assert_eq!(output.status.code(), Some(101));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            stderr.contains("error: this is a bug in reinsman at src/error.rs:") && stderr.contains(": two lines\n")
+        );
+        assert!(stderr.contains("reinsman doctor"), "{stderr}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use reinsman::{
     error::Kind,
     settings::{ClassBalance, Draft, LrScheduler, Settings, Train},
 };
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn from(file: &str, sets: &[&str]) -> reinsman::error::Result<Settings> {
     let mut draft = Draft::new();
@@ -166,6 +166,12 @@ fn the_shown_configuration_reads_back_equal() {
 }
 
 #[test]
+fn root_replacements_come_as_pairs() {
+    let settings = from("[data]\nroot = [\"/mnt/a=/data\", \"x=\"]\n", &[]).unwrap();
+    assert_eq!(settings.data.roots(), [("/mnt/a".into(), "/data".into()), ("x".into(), String::new())]);
+}
+
+#[test]
 fn the_binary_exits_2_for_bad_settings_and_3_for_a_missing_file() {
     let run = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_reinsman")).args(arguments).output().unwrap();
     let bad = run(&["config", "show", "--set", "sft.sed=1"]);
@@ -178,6 +184,33 @@ fn the_binary_exits_2_for_bad_settings_and_3_for_a_missing_file() {
     assert_eq!(missing.status.code(), Some(3));
     let stderr = String::from_utf8(missing.stderr).unwrap();
     assert!(stderr.contains("/nowhere/run.toml") && stderr.contains("hint:"), "{stderr}");
+}
+
+/// `reinsman config show --docs | head -1`: the reader leaves before everything is written.
+#[test]
+#[cfg(unix)]
+fn a_reader_that_leaves_is_not_a_failure() {
+    for arguments in [&["config", "show", "--docs"][..], &["completions", "bash"], &["--help"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_reinsman"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_behind_stdout_is_exit_3() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_reinsman")).args(["config", "show"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"));
 }
 
 proptest! {

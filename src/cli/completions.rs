@@ -23,7 +23,28 @@ pub struct Args {
 /// # Errors
 /// Only when stdout cannot be written.
 pub fn run(args: &Args, _shared: &Shared) -> Result<()> {
+    super::print(&script(args.shell))
+}
+
+fn script(shell: clap_complete::Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "reinsman", &mut script);
-    super::print(&String::from_utf8_lossy(&script))
+    clap_complete::generate(shell, &mut Cli::command(), "reinsman", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    #[test]
+    fn every_shell_learns_every_verb() {
+        for shell in clap_complete::Shell::value_variants() {
+            let script = super::script(*shell);
+            assert!(
+                ["plan", "sft", "eval", "doctor", "--fail-under"]
+                    .iter()
+                    .all(|w| script.contains(w.trim_start_matches('-')))
+            );
+        }
+    }
 }

@@ -1,17 +1,258 @@
-//! `reinsman doctor`.
+//! `reinsman doctor`: what this machine offers, whether arithmetic and disk do what they should, and how to fix what does
+//! not. Exit 4 when something would make a run fail. Asked for in every bug report.
 
-use super::Shared;
-use crate::error::{Failure, Result};
+use super::{Shared, print, print_json};
+use crate::{
+    error::{Failure, Result, human_bytes},
+    train::lock::host,
+};
+use candle_core::{Device, Tensor, Var};
+use std::{fs::File, io::Write, path::Path, time::Instant};
+
+const EXAMPLES: &str = "Examples:
+  reinsman doctor
+  reinsman doctor --out runs/a                # also check the disk of that folder
+  reinsman doctor --json > doctor.json        # for a bug report";
 
 /// What can be typed after `doctor`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  reinsman doctor\n  reinsman doctor\n  reinsman doctor")]
-pub struct Args {}
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Folder whose disk is checked
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: std::path::PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fine,
+    /// Works, but worse than it could.
+    Weak,
+    /// A run would fail.
+    Broken,
+}
+
+#[derive(Debug)]
+struct Check {
+    name: &'static str,
+    found: String,
+    state: State,
+    fix: Option<String>,
+}
+
+impl Check {
+    fn fine(name: &'static str, found: impl Into<String>) -> Self {
+        Check { name, found: found.into(), state: State::Fine, fix: None }
+    }
+    fn but(mut self, state: State, fix: impl Into<String>) -> Self {
+        (self.state, self.fix) = (state, Some(fix.into()));
+        self
+    }
+}
 
 /// Runs the verb.
 ///
 /// # Errors
-/// Not yet.
-pub fn run(_args: &Args, _shared: &Shared) -> Result<()> {
-    Err(Failure::usage("doctor is not built yet"))
+/// Exit 4 when a check says that runs would fail.
+pub fn run(args: &Args, _shared: &Shared) -> Result<()> {
+    let checks = [
+        Check::fine("version", format!("reinsman {} on {}", env!("CARGO_PKG_VERSION"), host())),
+        device(),
+        processor(),
+        threads(),
+        memory(),
+        disk(&args.out),
+        embedded_model(),
+        arithmetic(),
+    ];
+    if args.json {
+        print_json(&as_json(&checks))?
+    } else {
+        print(&as_text(&checks))?
+    }
+    let broken: Vec<_> = checks.iter().filter(|c| c.state == State::Broken).map(|c| c.name).collect();
+    if broken.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::device(format!("not healthy: {}", broken.join(", "))).hint("each has its fix above"))
+}
+
+fn as_text(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let mark = match check.state {
+            State::Fine => "ok  ",
+            State::Weak => "weak",
+            State::Broken => "FAIL",
+        };
+        text.push_str(&format!("{mark}  {:<11} {}\n", check.name, check.found));
+        if let Some(fix) = &check.fix {
+            text.push_str(&format!("      {:<11} fix: {fix}\n", ""));
+        }
+    }
+    text
+}
+
+fn as_json(checks: &[Check]) -> serde_json::Value {
+    let list = checks.iter().map(|c| {
+        let state = ["fine", "weak", "broken"][c.state as usize];
+        serde_json::json!({"name": c.name, "found": c.found, "state": state, "fix": c.fix})
+    });
+    let healthy = checks.iter().all(|c| c.state != State::Broken);
+    serde_json::json!({"healthy": healthy, "checks": list.collect::<Vec<_>>()})
+}
+
+fn device() -> Check {
+    let cuda = candle_core::utils::cuda_is_available();
+    Check::fine("device", if cuda { "cpu, cuda" } else { "cpu (built without cuda)" })
+}
+
+fn processor() -> Check {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field =
+        |name: &str| info.lines().find(|l| l.starts_with(name)).and_then(|l| l.split_once(':')).map(|(_, v)| v.trim());
+    let flags: Vec<&str> = field("flags").or_else(|| field("Features")).unwrap_or_default().split(' ').collect();
+    let wanted = ["avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_tile", "amx_int8", "asimd"];
+    let has: Vec<&str> = wanted.into_iter().filter(|f| flags.contains(f)).collect();
+    let model = field("model name").unwrap_or(std::env::consts::ARCH);
+    let check = Check::fine(
+        "processor",
+        format!("{model}: {}", if has.is_empty() { "no vector units known".into() } else { has.join(" ") }),
+    );
+    let slow = cfg!(target_arch = "x86_64") && !info.is_empty() && !has.contains(&"avx2");
+    if slow { check.but(State::Weak, "a processor with AVX2 is several times faster") } else { check }
+}
+
+fn threads() -> Check {
+    let used = candle_core::utils::get_num_threads();
+    let offered = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let check = Check::fine("threads", format!("{used} used, {offered} offered"));
+    if used > offered {
+        check.but(State::Weak, format!("more threads than cores slow each other down: --threads {offered}"))
+    } else {
+        check
+    }
+}
+
+fn memory() -> Check {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = |name: &str| -> Option<u64> {
+        info.lines().find_map(|l| l.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+    };
+    let (Some(total), Some(available)) = (kib("MemTotal:"), kib("MemAvailable:")) else {
+        return Check::fine("memory", "unknown on this system");
+    };
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|t| t.trim().parse::<u64>().ok());
+    let limit = group.filter(|g| *g < total * 1024);
+    let available = limit.map_or(available * 1024, |g| g.min(available * 1024));
+    let within = limit.map_or_else(String::new, |g| format!(", this process may use {}", human_bytes(g)));
+    let check =
+        Check::fine("memory", format!("{} available of {}{within}", human_bytes(available), human_bytes(total * 1024)));
+    match available >> 20 {
+        0..=511 => check.but(State::Broken, "close other programs: the embedded planner needs about 512 MiB to train"),
+        512..=2047 => check.but(State::Weak, "enough for the embedded planner; larger models need more"),
+        _ => check,
+    }
+}
+
+/// Free space and a real write with fsync, because checkpoints depend on both.
+fn disk(out: &Path) -> Check {
+    let folder = out.ancestors().find(|p| p.is_dir()).unwrap_or(Path::new("."));
+    let probe = folder.join(format!(".reinsman-doctor-{}", std::process::id()));
+    let started = Instant::now();
+    let written = File::create(&probe).and_then(|mut file| {
+        file.write_all(&[1; 1 << 20])?;
+        file.sync_all()?;
+        File::open(folder)?.sync_all()
+    });
+    let took = started.elapsed().as_millis();
+    let _ = std::fs::remove_file(&probe);
+    let free = fs4::available_space(folder).unwrap_or(0);
+    let found = format!("{} free in {}, 1 MiB synced in {took} ms", human_bytes(free), folder.display());
+    match written {
+        Err(e) => Check::fine("disk", format!("{}: {e}", folder.display()))
+            .but(State::Broken, "make the folder writable or choose another --out"),
+        Ok(()) if free < 64 << 20 => Check::fine("disk", found).but(State::Broken, "make room: checkpoints need it"),
+        Ok(()) if free < 1 << 30 => Check::fine("disk", found).but(State::Weak, "little room for checkpoints"),
+        Ok(()) if took > 2_000 => {
+            Check::fine("disk", found).but(State::Weak, "a slow disk makes saving slow: choose another --out")
+        }
+        Ok(()) => Check::fine("disk", found),
+    }
+}
+
+/// Name and digest of the checkpoint inside the binary.
+fn embedded_model() -> Check {
+    Check::fine("model", "no checkpoint is embedded in this build")
+}
+
+/// A matrix product and its gradient against numbers computed elsewhere (plain f64 loops):
+/// `loss = mean(tanh(A B))`, `A[i][k] = ((7 i + 3 k) mod 11 - 4) / 8`, `B[k][j] = ((5 k + 2 j) mod 13 - 5) / 64`.
+fn arithmetic() -> Check {
+    match loss_and_gradient() {
+        Ok(got) => {
+            let off = got.iter().zip(GOLDEN).map(|(g, w)| ((g - w) / w).abs()).fold(0.0, f64::max);
+            let check =
+                Check::fine("arithmetic", format!("matrix product and gradient, largest relative error {off:.1e}"));
+            if off <= 1e-5 {
+                check
+            } else {
+                check.but(State::Broken, "try --threads 1; if it stays, report it with --json")
+            }
+        }
+        Err(e) => Check::fine("arithmetic", e.to_string()).but(State::Broken, "report this with the output of --json"),
+    }
+}
+
+/// Loss, sum of the absolute gradient, one gradient element.
+const GOLDEN: [f64; 3] = [9.276805511399e-02, 7.382877742325e-01, 2.410724332714e-04];
+
+fn loss_and_gradient() -> candle_core::Result<[f64; 3]> {
+    let (m, k, n) = (64usize, 48usize, 32usize);
+    let at = |i: usize, a: usize, j: usize, b: usize, modulus: usize, middle: f32, scale: f32| {
+        (((a * i + b * j) % modulus) as f32 - middle) / scale
+    };
+    let a: Vec<f32> = (0..m * k).map(|x| at(x / k, 7, x % k, 3, 11, 4.0, 8.0)).collect();
+    let b: Vec<f32> = (0..k * n).map(|x| at(x / n, 5, x % n, 2, 13, 5.0, 64.0)).collect();
+    let a = Var::from_vec(a, (m, k), &Device::Cpu)?;
+    let b = Tensor::from_vec(b, (k, n), &Device::Cpu)?;
+    let loss = a.matmul(&b)?.tanh()?.mean_all()?;
+    let gradients = loss.backward()?;
+    let gradient = gradients.get(&a).ok_or_else(|| candle_core::Error::Msg("no gradient".into()))?;
+    let total = gradient.abs()?.sum_all()?.to_scalar::<f32>()?;
+    let one = gradient.get(3)?.get(5)?.to_scalar::<f32>()?;
+    Ok([loss.to_scalar::<f32>()?, total, one].map(f64::from))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn arithmetic_is_right_here() {
+        assert_eq!(arithmetic().state, State::Fine, "{:?} {:?}", arithmetic(), loss_and_gradient());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_broken_with_a_fix() {
+        let check = disk(Path::new("/proc/self"));
+        assert_eq!(check.state, State::Broken);
+        assert!(check.fix.is_some());
+        let dir = tempfile::tempdir().unwrap();
+        let fine = disk(&dir.path().join("not/yet/there"));
+        assert_ne!(fine.state, State::Broken, "{fine:?}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the probe is removed");
+    }
+
+    #[test]
+    fn every_problem_is_shown_with_its_fix() {
+        let checks = [Check::fine("a", "x"), Check::fine("b", "y").but(State::Broken, "do this")];
+        assert!(as_text(&checks).contains("FAIL  b           y\n") && as_text(&checks).contains("fix: do this"));
+        let json = as_json(&checks);
+        assert_eq!((json["healthy"].as_bool(), json["checks"][1]["fix"].as_str()), (Some(false), Some("do this")));
+    }
 }

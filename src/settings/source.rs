@@ -55,3 +55,10 @@ section! {
             each("a list of \"FROM=TO\"", |r: &String| r.split_once('=').is_some_and(|(from, _)| !from.is_empty()));
     }
 }
+
+impl Data {
+    /// The replacements of [`Data::root`] as pairs; every item has its `=` by the rule of the setting.
+    pub fn roots(&self) -> Vec<(String, String)> {
+        self.root.iter().filter_map(|r| r.split_once('=')).map(|(from, to)| (from.into(), to.into())).collect()
+    }
+}
