@@ -5,3 +5,6 @@
 //! P image patches, I merged image tokens.
 
 pub mod ops;
+
+pub mod image;
+pub mod resize;

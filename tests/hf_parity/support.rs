@@ -28,12 +28,16 @@ pub fn families() -> Vec<PathBuf> {
 
 /// Reads a safetensors file, or `None` when it does not exist.
 pub fn tensors(path: &std::path::Path) -> Option<Tensors> {
-    path.is_file().then(|| candle_core::safetensors::load(path, &Device::Cpu).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+    path.is_file().then(|| {
+        candle_core::safetensors::load(path, &Device::Cpu).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    })
 }
 
 /// Reads a JSON file, or `None` when it does not exist.
 pub fn json(path: &std::path::Path) -> Option<serde_json::Value> {
-    path.is_file().then(|| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+    path.is_file().then(|| {
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    })
 }
 
 /// Largest absolute difference and largest absolute expected value, in f32; shapes must agree.
@@ -41,7 +45,11 @@ pub fn max_diff(got: &Tensor, want: &Tensor) -> (f32, f32) {
     assert_eq!(got.dims(), want.dims(), "shapes differ");
     let flat = |t: &Tensor| t.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let (got, want) = (flat(got), flat(want));
-    let diff = got.iter().zip(&want).map(|(g, w)| if g.is_finite() { (g - w).abs() } else { f32::INFINITY }).fold(0., f32::max);
+    let diff = got
+        .iter()
+        .zip(&want)
+        .map(|(g, w)| if g.is_finite() { (g - w).abs() } else { f32::INFINITY })
+        .fold(0., f32::max);
     (diff, want.iter().fold(0., |m: f32, w| m.max(w.abs())))
 }
 
