@@ -7,4 +7,5 @@
 pub mod ops;
 
 pub mod image;
+pub mod processor;
 pub mod resize;
