@@ -9,3 +9,5 @@ pub mod ops;
 pub mod image;
 pub mod processor;
 pub mod resize;
+pub mod stream;
+pub mod tokenizer;
