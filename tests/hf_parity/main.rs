@@ -6,4 +6,5 @@
 
 mod case;
 mod model;
+mod preproc;
 mod support;
