@@ -1,1 +1,13 @@
-//! What can drive: one file per policy.
+//! What can drive: one file per policy. So far the vision-language planner: where its files are ([`source`]), what
+//! belongs together ([`planner`]), asking it ([`ask`]) and the exact probability of every label ([`choices`]).
+
+pub mod ask;
+pub mod card;
+pub mod choices;
+pub mod planner;
+pub mod source;
+
+pub use ask::{Completion, Decoding};
+pub use choices::Probabilities;
+pub use planner::{Planner, Question};
+pub use source::Source;
