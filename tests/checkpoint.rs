@@ -106,7 +106,8 @@ fn pruning_that_fails_loses_nothing_that_is_kept() {
     for k in 1..=6 {
         for after in [After::Works, After::Fails] {
             let dir = tempfile::tempdir().unwrap();
-            let just = (1..=5).map(|step| publish(&RealFs, dir.path(), step, 800).unwrap().checkpoint).last().unwrap();
+            (1..=5).for_each(|step| drop(publish(&RealFs, dir.path(), step, 800).unwrap()));
+            let just = Checkpoint::newest(dir.path()).unwrap().found.unwrap();
             let faulty = FaultyFs::new(k, after, io::ErrorKind::PermissionDenied);
             let warnings = prune(&faulty, dir.path(), 2, &just).unwrap();
             assert!(!warnings.is_empty(), "k = {k}");
@@ -229,6 +230,21 @@ fn a_full_disk_is_exit_3_with_the_bytes_needed_and_nothing_is_left() {
     assert_eq!(in_ckpt(dir.path()), ["latest", "step-000001"]);
 }
 
+/// What a save of adapter size costs: `cargo test --release --test checkpoint -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures, does not check"]
+fn cost_of_a_40_mb_save() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = content(1, 40_000_000);
+    for step in 1..=5 {
+        let started = std::time::Instant::now();
+        Checkpoint::publish(&RealFs, dir.path(), step, &[("weights", Content::Bytes(&bytes))], "").unwrap();
+        let saved = started.elapsed();
+        Checkpoint::newest(dir.path()).unwrap();
+        println!("save {saved:.0?}, find and verify {:.0?}", started.elapsed() - saved);
+    }
+}
+
 const SAVER: &str = "REINSMAN_TEST_SAVER";
 const KILL_SIZE: usize = 120_000;
 
@@ -253,7 +269,7 @@ fn saver() {
 /// Starts a test of this file as a process of its own and waits until it says that it is ready.
 fn helper(test: &str, variable: &str, dir: &Path) -> Child {
     let _ = fs::remove_file(dir.join("ready"));
-    let child = Command::new(std::env::current_exe().unwrap())
+    let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--test-threads=1"])
         .env(variable, dir)
         .stdout(Stdio::null())
@@ -266,6 +282,7 @@ fn helper(test: &str, variable: &str, dir: &Path) -> Child {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+    let _ = child.kill().and_then(|()| child.wait());
     panic!("{test} did not start");
 }
 

@@ -150,7 +150,7 @@ pub fn each<T: 'static>(allowed: &str, holds: fn(&T) -> bool) -> Rule<Vec<T>> {
 /// The same, or unset.
 pub fn or_none<T: 'static>(inner: Rule<T>) -> Rule<Option<T>> {
     let Rule { allowed, holds } = inner;
-    rule(format!("{allowed}, or \"none\""), move |v: &Option<T>| v.as_ref().is_none_or(|v| holds(v)))
+    rule(format!("{allowed}, or \"none\""), move |v: &Option<T>| v.as_ref().is_none_or(&holds))
 }
 
 /// One line of the settings table.
