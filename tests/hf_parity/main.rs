@@ -5,5 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod case;
+mod greedy;
+mod lora;
 mod model;
+mod sft;
 mod support;
