@@ -1,1 +1,230 @@
-//! placeholder
+//! Generation over a left-padded batch: prefill once, then one token per row and step; finished rows leave the batch.
+//!
+//! How a token is chosen is the caller's: [`Choose`] gets the f32 logits of a row and may change them (penalties,
+//! temperature, cuts). The log-probability recorded beside each token is that of the *unchanged* logits divided by
+//! `logp_temperature`, which is what a policy-gradient update needs.
+
+use super::{batch::Batch, cache::KvCache, model::ImageFeatures, model::Vlm};
+use crate::error::{Failure, Result};
+use candle_core::Tensor;
+
+/// Picks the next token of a row from its logits (`V` values, free to be overwritten).
+pub trait Choose {
+    /// `row` is the row of the original batch.
+    fn choose(&mut self, row: usize, logits: &mut [f32]) -> Result<u32>;
+}
+
+impl<F: FnMut(usize, &mut [f32]) -> Result<u32>> Choose for F {
+    fn choose(&mut self, row: usize, logits: &mut [f32]) -> Result<u32> {
+        self(row, logits)
+    }
+}
+
+/// The most probable token, the first of equals.
+pub fn greedy(_row: usize, logits: &mut [f32]) -> Result<u32> {
+    let mut best = 0;
+    for (i, x) in logits.iter().enumerate() {
+        if x.is_nan() {
+            return Err(Failure::device("a logit is not a number; the weights or the input are broken"));
+        }
+        if *x > logits[best] {
+            best = i;
+        }
+    }
+    Ok(best as u32)
+}
+
+/// When to stop.
+#[derive(Debug, Clone)]
+pub struct GenerateOptions {
+    /// Most tokens per row.
+    pub max_new_tokens: usize,
+    /// Ids that end a row; the id itself is kept.
+    pub eos: Vec<u32>,
+    /// Temperature of the recorded log-probabilities.
+    pub logp_temperature: f64,
+}
+
+impl Default for GenerateOptions {
+    fn default() -> Self {
+        GenerateOptions { max_new_tokens: 256, eos: Vec::new(), logp_temperature: 1. }
+    }
+}
+
+/// One new token, as given to the callback.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Token {
+    /// Row of the original batch.
+    pub row: usize,
+    /// Index among the row's new tokens.
+    pub index: usize,
+    /// The token.
+    pub id: u32,
+    /// Its log-probability.
+    pub logp: f32,
+}
+
+/// What the callback wants next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// End this row.
+    StopRow,
+    /// End all rows.
+    StopAll,
+}
+
+/// Why a row ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// An eos id.
+    Eos,
+    /// `max_new_tokens`.
+    Length,
+    /// The callback.
+    Stopped,
+}
+
+/// The new tokens of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generated {
+    /// New ids, the eos included.
+    pub ids: Vec<u32>,
+    /// Log-probability of each.
+    pub logps: Vec<f32>,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+impl Vlm {
+    /// Continues every row of a left-padded batch; one result per row, in order.
+    pub fn generate(
+        &self,
+        batch: &Batch,
+        images: Option<&ImageFeatures>,
+        options: &GenerateOptions,
+        chooser: &mut dyn Choose,
+        on_token: &mut dyn FnMut(Token) -> Flow,
+    ) -> Result<Vec<Generated>> {
+        let model = self.frozen()?;
+        let empty = Generated { ids: Vec::new(), logps: Vec::new(), finish: Finish::Length };
+        let mut out = vec![empty; batch.rows];
+        if options.max_new_tokens == 0 {
+            return Ok(out);
+        }
+        if batch.start.iter().zip(&batch.lens).any(|(start, len)| start + len != batch.width) {
+            return Err(Failure::usage("generation needs a left-padded batch"));
+        }
+        let text = &model.config().text;
+        // The last token is never fed back, hence the -1.
+        let capacity = batch.width + options.max_new_tokens - 1;
+        let mut cache = KvCache::new(text, batch.rows, capacity, model.dtype(), model.device())?;
+        let hidden = model.forward(batch, images, Some(&mut cache), None)?;
+        let mut last = hidden.narrow(1, batch.width - 1, 1)?.contiguous()?; // (B, 1, H)
+        let mut active: Vec<usize> = (0..batch.rows).collect();
+        let mut scratch = vec![0f32; text.vocab_size];
+        for step in 0..options.max_new_tokens {
+            let logits = model.logits(&last)?.squeeze(1)?.to_vec2::<f32>()?;
+            let (mut keep, mut next, mut stop_all) = (Vec::new(), Vec::new(), false);
+            for (slot, (row, logits)) in active.iter().zip(&logits).enumerate() {
+                scratch.copy_from_slice(logits);
+                let id = chooser.choose(*row, &mut scratch)?;
+                let Some(logit) = logits.get(id as usize) else {
+                    return Err(Failure::usage(format!("token {id} was chosen; the model knows {}", logits.len())));
+                };
+                let logp = (f64::from(*logit) / options.logp_temperature
+                    - log_sum_exp(logits, options.logp_temperature)) as f32;
+                out[*row].ids.push(id);
+                out[*row].logps.push(logp);
+                let flow = on_token(Token { row: *row, index: step, id, logp });
+                if options.eos.contains(&id) {
+                    out[*row].finish = Finish::Eos;
+                } else if flow != Flow::Continue {
+                    out[*row].finish = Finish::Stopped;
+                } else {
+                    keep.push(slot);
+                    next.push(id);
+                }
+                stop_all |= flow == Flow::StopAll;
+            }
+            if stop_all {
+                keep.iter().for_each(|slot| out[active[*slot]].finish = Finish::Stopped);
+                break;
+            }
+            if keep.is_empty() || step + 1 == options.max_new_tokens {
+                break;
+            }
+            if keep.len() < active.len() {
+                cache.select(&keep)?;
+                active = keep.iter().map(|slot| active[*slot]).collect();
+            }
+            let at: Vec<i64> = active.iter().map(|row| (batch.lens[*row] + step) as i64 + batch.deltas[*row]).collect();
+            let rows: Vec<&[u32]> = next.iter().map(std::slice::from_ref).collect();
+            let tokens = Batch::continuing(model.config(), &rows, &at)?;
+            last = model.forward(&tokens, None, Some(&mut cache), None)?;
+        }
+        Ok(out)
+    }
+
+    /// Log-probabilities of each token of several continuations of one prompt (a batch of one row), prefilled once.
+    ///
+    /// # Errors
+    /// When the batch holds more than one row or a continuation is empty.
+    pub fn continuation_logps(
+        &self,
+        prompt: &Batch,
+        images: Option<&ImageFeatures>,
+        continuations: &[Vec<u32>],
+        temperature: f64,
+    ) -> Result<Vec<Vec<f32>>> {
+        let model = self.frozen()?;
+        if prompt.rows != 1 {
+            return Err(Failure::usage(format!("continuations need one prompt, the batch has {}", prompt.rows)));
+        }
+        let Some(longest) = continuations.iter().map(Vec::len).max() else { return Ok(Vec::new()) };
+        if continuations.iter().any(Vec::is_empty) {
+            return Err(Failure::usage("a continuation without tokens has no probability"));
+        }
+        let mut cache = KvCache::new(&model.config().text, 1, prompt.width + longest, model.dtype(), model.device())?;
+        let hidden = model.forward(prompt, images, Some(&mut cache), None)?;
+        let last = hidden.narrow(1, prompt.width - 1, 1)?.reshape(((), hidden.dim(2)?))?;
+        let firsts: Vec<u32> = continuations.iter().map(|ids| ids[0]).collect();
+        let (first, _) = model.score_rows(&last.broadcast_as((firsts.len(), last.dim(1)?))?, &firsts, temperature)?;
+        let mut out: Vec<Vec<f32>> = first.to_vec1::<f32>()?.into_iter().map(|logp| vec![logp]).collect();
+        // Only continuations with a second token need the model again, all of them in one batch.
+        let longer: Vec<usize> = (0..continuations.len()).filter(|i| continuations[*i].len() > 1).collect();
+        if longer.is_empty() {
+            return Ok(out);
+        }
+        cache.select(&vec![0; longer.len()])?;
+        let fed: Vec<&[u32]> = longer.iter().map(|i| &continuations[*i][..continuations[*i].len() - 1]).collect();
+        let at = vec![prompt.lens[0] as i64 + prompt.deltas[0]; fed.len()];
+        let batch = Batch::continuing(model.config(), &fed, &at)?;
+        let hidden = model.forward(&batch, None, Some(&mut cache), None)?;
+        let (mut rows, mut targets) = (Vec::new(), Vec::new());
+        for (row, i) in longer.iter().enumerate() {
+            rows.extend((0..fed[row].len()).map(|token| batch.flat(row, token) as u32));
+            targets.extend_from_slice(&continuations[*i][1..]);
+        }
+        let (logps, _) = model.token_logps(&hidden, &rows, &targets, temperature)?;
+        let mut logps = logps.to_vec1::<f32>()?.into_iter();
+        for (row, i) in longer.iter().enumerate() {
+            out[*i].extend(logps.by_ref().take(fed[row].len()));
+        }
+        Ok(out)
+    }
+
+    fn score_rows(&self, hidden: &Tensor, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
+        let hidden = hidden.contiguous()?;
+        let rows: Vec<u32> = (0..targets.len() as u32).collect();
+        self.token_logps(&hidden.unsqueeze(0)?, &rows, targets, temperature)
+    }
+}
+
+/// `ln sum exp(x / temperature)` in f64.
+fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
+    let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = logits.iter().map(|x| ((f64::from(*x) - max) / temperature).exp()).sum();
+    max / temperature + sum.ln()
+}

@@ -6,47 +6,38 @@
 use super::{build::Layout, config::VlmConfig};
 use crate::error::{Failure, Result};
 use candle_core::{Device, Tensor};
-use rand_core::Rng;
+use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// A stream of random numbers with a name.
+/// A stream of random numbers with a name: PCG-XSL-RR 128/64 seeded with SHA-256(seed, name).
 #[derive(Debug, Clone)]
 pub struct Stream(Pcg64);
 
 impl Stream {
     /// The stream `name` of a seed.
     pub fn new(seed: u64, name: &str) -> Self {
-        // FNV-1a picks the stream; PCG decorrelates neighbouring seeds after a few steps.
-        let hash = |basis: u64| name.bytes().fold(basis, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-        let stream = (u128::from(hash(0xcbf2_9ce4_8422_2325)) << 64) | u128::from(hash(0x9e37_79b9_7f4a_7c15));
-        let mut rng = Pcg64::new(u128::from(seed), stream);
-        for _ in 0..8 {
-            rng.next_u64();
-        }
-        Stream(rng)
+        let mut hash = Sha256::new();
+        hash.update(seed.to_le_bytes());
+        hash.update(name.as_bytes());
+        Stream(Pcg64::from_seed(hash.finalize().into()))
     }
 
-    /// Uniform in [0, 1).
+    /// Uniform in [0, 1), 53 bits.
     pub fn uniform(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Two independent standard normal numbers (Box-Muller).
-    pub fn normals(&mut self) -> [f64; 2] {
-        let radius = (-2. * (1. - self.uniform()).ln()).sqrt();
-        let (sin, cos) = (std::f64::consts::TAU * self.uniform()).sin_cos();
-        [radius * cos, radius * sin]
+    /// Standard normal (Box and Muller).
+    pub fn normal(&mut self) -> f64 {
+        let (u, v) = (1. - self.uniform(), self.uniform());
+        (-2. * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
     }
 
-    /// `n` normal numbers of a standard deviation.
-    pub fn normal_vec(&mut self, n: usize, std: f64) -> Vec<f32> {
-        let mut out = Vec::with_capacity(n + 1);
-        while out.len() < n {
-            out.extend(self.normals().map(|x| (x * std) as f32));
-        }
-        out.truncate(n);
-        out
+    /// `n` normal numbers with a standard deviation.
+    pub fn normals(&mut self, n: usize, deviation: f64) -> Vec<f32> {
+        (0..n).map(|_| (self.normal() * deviation) as f32).collect()
     }
 }
 
@@ -66,7 +57,7 @@ pub fn random_tensors(config: &VlmConfig, layout: &Layout, seed: u64) -> Result<
                 let depth =
                     if name.starts_with("model.visual.") { config.vision.depth } else { config.text.num_hidden_layers };
                 let residual = if writes_residual(name) { (2. * depth as f64).sqrt() } else { 1. };
-                Stream::new(seed, name).normal_vec(count, 1. / (fan_in as f64).sqrt() / residual)
+                Stream::new(seed, name).normals(count, 1. / (fan_in as f64).sqrt() / residual)
             }
         };
         out.insert(name.clone(), Tensor::from_vec(values, shape.as_slice(), &Device::Cpu)?);
@@ -87,7 +78,7 @@ mod tests {
 
     #[test]
     fn streams_are_reproducible_and_apart() {
-        let draw = |seed, name| Stream::new(seed, name).normal_vec(10_001, 1.);
+        let draw = |seed, name| Stream::new(seed, name).normals(10_001, 1.);
         assert_eq!(draw(1, "a"), draw(1, "a"));
         assert_ne!(draw(1, "a"), draw(1, "b"));
         assert_ne!(draw(1, "a"), draw(2, "a"));

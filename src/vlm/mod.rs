@@ -29,5 +29,7 @@ pub mod weights;
 pub use batch::{Batch, Row, Visual};
 pub use cache::KvCache;
 pub use config::{Family, VlmConfig};
+pub use generate::{Choose, Flow, GenerateOptions, Generated, Token};
 pub use lora::LoraSpec;
 pub use model::{ImageFeatures, LoadOptions, Trace, Trainable, Vlm};
+pub use score::Targets;

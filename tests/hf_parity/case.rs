@@ -5,6 +5,9 @@ use candle_core::Tensor;
 use reinsman::vlm::{Batch, ImageFeatures, Row, Trace, Visual, Vlm, VlmConfig};
 use std::path::Path;
 
+/// Until our own processor computes the pixels that the trimmed fixtures leave out (see [`pixels`]).
+const MISSING_PIXELS_EXCUSED: bool = true;
+
 pub struct Case {
     pub tensors: Tensors,
     /// Token ids without padding.
@@ -48,6 +51,15 @@ impl Case {
             Batch::right_padded(config, &rows, pad)
         };
         batch.unwrap()
+    }
+
+    /// [`Case::runnable`]; otherwise says so, or fails where pixels are no longer allowed to be missing.
+    pub fn runnable_or_excused(&self, what: &str) -> bool {
+        if !self.runnable() {
+            assert!(MISSING_PIXELS_EXCUSED, "{what}: no pixel_values");
+            eprintln!("{what}: left out, no pixel_values");
+        }
+        self.runnable()
     }
 
     /// Whether the forward pass can be run: text only, or the pixels are at hand.

@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod case;
+mod greedy;
+mod lora;
 mod model;
 mod preproc;
+mod sft;
 mod support;

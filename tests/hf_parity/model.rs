@@ -57,11 +57,9 @@ fn every_case_forward() {
             let what = format!("{} {file}", family.display());
             let case = Case::read(&family, &file, vlm.config()).unwrap();
             check_positions(&what, &case, &vlm);
-            if case.runnable() {
+            if case.runnable_or_excused(&what) {
                 check_forward(&what, &case, &vlm);
                 runs += 1;
-            } else {
-                eprintln!("{what}: forward left out, no pixel_values");
             }
         }
         assert!(runs > 0, "{}: no case could be run", family.display());
