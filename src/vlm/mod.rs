@@ -6,6 +6,7 @@
 
 pub mod ops;
 
+pub mod chat;
 pub mod image;
 pub mod processor;
 pub mod resize;
