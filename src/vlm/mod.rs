@@ -7,6 +7,7 @@
 pub mod ops;
 
 pub mod chat;
+pub mod encode;
 pub mod image;
 pub mod processor;
 pub mod resize;
