@@ -6,3 +6,4 @@
 
 mod preproc;
 mod support;
+mod tokenizer;
