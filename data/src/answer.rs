@@ -24,6 +24,14 @@ pub(crate) fn thinking(text: &str) -> Option<&str> {
     Some(rest.split_once("</think>").map_or(rest, |(inner, _)| inner).trim())
 }
 
+/// As [`thinking`], of one part of a turn.
+pub(crate) fn thinking_of(part: &crate::sample::Part) -> Option<&str> {
+    match part {
+        crate::sample::Part::Text(text) => thinking(text),
+        crate::sample::Part::Image => None,
+    }
+}
+
 fn words(text: &str) -> Option<(&str, &str)> {
     let (speed, path) = body(text).trim_end_matches('.').split_once(',')?;
     let (speed, path) = (speed.trim(), path.trim());
@@ -54,11 +62,15 @@ pub(crate) fn labels_if_any(text: &str, place: &Place, field: &str, map: &LabelM
     if known(a) || known(b) { labels(text, place, field, map) } else { Ok((None, None)) }
 }
 
-/// The text with its two words replaced by the labels they mean; `None` where that changes nothing.
+/// The text with its two words replaced by the labels they mean, as `SPEED, PATH`; `None` where that changes nothing.
 pub(crate) fn rewritten(text: &str, pair: Pair) -> Option<String> {
-    let ((Some(speed), Some(path)), (a, b)) = (pair, words(text)?) else { return None };
-    let same = [a, b] == [speed.as_str(), path.as_str()];
-    (!same).then(|| text.replacen(body(text), &format!("{speed}, {path}"), 1))
+    let (Some(speed), Some(path)) = pair else { return None };
+    words(text)?;
+    let wanted = format!("{speed}, {path}");
+    // The body is found by address: the same words may stand in the reasoning before it.
+    let start = body(text).as_ptr() as usize - text.as_ptr() as usize;
+    let end = start + body(text).len();
+    (text[start..end] != wanted).then(|| format!("{}{wanted}{}", &text[..start], &text[end..]))
 }
 
 #[cfg(test)]

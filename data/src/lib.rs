@@ -5,7 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+pub mod balance;
+pub mod check;
 mod conversation;
+pub mod convert;
 pub mod error;
 mod fields;
 mod images;
@@ -14,6 +17,8 @@ pub mod read;
 pub mod record;
 mod rows;
 pub mod sample;
+pub mod split;
+pub mod stats;
 
 pub use error::{DataError, Place, Result};
 pub use options::{Cameras, LabelMap, ReadOptions, Remap};

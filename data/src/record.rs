@@ -18,7 +18,7 @@
 //! With neither `ego` nor `messages` the record is a bare frame.
 
 use crate::{
-    conversation::{assemble, image_column, labels_of_last_answer, raw_turns, turn_list},
+    conversation::{assemble, image_column, raw_turns, turn_list},
     error::{DataError, Result},
     fields::{Fields, kind},
     images::base64,
@@ -48,10 +48,8 @@ pub(crate) fn from_row(row: Row, cx: &Context) -> Result<Sample> {
     let (clip, split) = (fields.id("clip")?, fields.text("split")?);
     let (images, content) = if fields.has("messages") {
         let list = turn_list(&mut fields, "messages")?;
-        let mut turns = raw_turns(list, "messages", &fields.place, &cx.folder)?;
-        let (speed, path) = labels_of_last_answer(&mut turns, &fields.place, map)?;
-        labels.speed = labels.speed.or(speed);
-        labels.path = labels.path.or(path);
+        // Here ground truth is `plan`; the text is not searched for labels.
+        let turns = raw_turns(list, "messages", &fields.place, &cx.folder)?;
         let (images, turns) = assemble(turns, images, &fields.place)?;
         (images, Content::Conversation { turns })
     } else if let Some(mut ego) = fields.object("ego")? {

@@ -98,3 +98,36 @@ pub struct Labels {
     /// Driven future, ego frame.
     pub future: Option<Trajectory>,
 }
+
+impl Sample {
+    /// Ego speed in m/s: the planner's own, a `speed_mps` column, or the number before `m/s` in the question.
+    pub fn speed_mps(&self) -> Option<f64> {
+        let sane = |v: &f64| (0.0..=crate::fields::MAX_SPEED).contains(v);
+        let turns = match &self.content {
+            Content::Planning { ego, .. } => return Some(ego.speed_mps),
+            Content::Conversation { turns } => turns,
+        };
+        let ego = self.extra.get("ego").and_then(|e| e.get("speed_mps"));
+        let column = ego.or_else(|| self.extra.get("speed_mps")).and_then(serde_json::Value::as_f64);
+        let users = turns.iter().filter(|t| t.role == Role::User);
+        let texts = users.flat_map(|t| &t.parts).filter_map(|p| if let Part::Text(t) = p { Some(t) } else { None });
+        column.or_else(|| texts.filter_map(|t| speed_in(t)).next()).filter(sane)
+    }
+
+    /// The meta-action, where both axes are known.
+    pub fn action(&self) -> Option<scene::MetaAction> {
+        Some(scene::MetaAction { speed: self.labels.speed?, path: self.labels.path? })
+    }
+
+    /// Whether nothing is asked: a frame alone.
+    pub fn is_bare(&self) -> bool {
+        matches!(&self.content, Content::Conversation { turns } if turns.is_empty())
+    }
+}
+
+/// The number right before the first ` m/s`.
+fn speed_in(text: &str) -> Option<f64> {
+    let before = text[..text.find("m/s")?].trim_end();
+    let digits = before.len() - before.bytes().rev().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+    before[digits..].parse().ok()
+}

@@ -7,7 +7,9 @@
 pub mod batch;
 pub mod build;
 pub mod cache;
+pub mod chat;
 pub mod config;
+pub mod encode;
 pub mod generate;
 pub mod image;
 pub mod init;

@@ -385,6 +385,15 @@ impl Vlm {
 
     /// Writes every tensor under the checkpoint's names, an adapter merged in, through a temporary file.
     pub fn save(&self, path: &Path, dtype: DType) -> Result<()> {
+        write_safetensors(path, &self.checkpoint(dtype)?, metadata())
+    }
+
+    /// What [`Vlm::save`] writes, in memory.
+    pub fn to_bytes(&self, dtype: DType) -> Result<Vec<u8>> {
+        to_safetensors(&self.checkpoint(dtype)?, metadata())
+    }
+
+    fn checkpoint(&self, dtype: DType) -> Result<HashMap<String, Tensor>> {
         let mut out = HashMap::new();
         for (name, tensor) in &self.tensors {
             let tensor = match &self.adapter {
@@ -393,9 +402,20 @@ impl Vlm {
             };
             out.insert(self.own_names[name].clone(), tensor.detach().to_dtype(dtype)?.contiguous()?);
         }
-        let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-        write_safetensors(path, &out, metadata)
+        Ok(out)
     }
+}
+
+fn metadata() -> HashMap<String, String> {
+    HashMap::from([("format".to_string(), "pt".to_string())])
+}
+
+/// The bytes of a safetensors file.
+pub(crate) fn to_safetensors(
+    tensors: &HashMap<String, Tensor>,
+    metadata: HashMap<String, String>,
+) -> Result<Vec<u8>> {
+    safetensors::serialize(tensors, Some(metadata)).map_err(|e| Failure::data(format!("cannot serialise: {e}")))
 }
 
 /// Writes a safetensors file beside its final place, syncs it and renames it over.

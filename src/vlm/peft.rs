@@ -143,27 +143,26 @@ impl Vlm {
         self.adapter.as_ref().map(|adapter| &adapter.spec)
     }
 
-    /// Writes the adapter as a PEFT folder. `base` is what `base_model_name_or_path` shall say.
-    pub fn save_adapter(&self, dir: &Path, base: &str) -> Result<()> {
+    /// The files of the adapter's PEFT folder by name. `base` is what `base_model_name_or_path` shall say.
+    pub fn adapter_files(&self, base: &str) -> Result<Vec<(&'static str, Vec<u8>)>> {
         let adapter = self.adapter.as_ref().ok_or_else(|| Failure::usage("the model has no adapter to save"))?;
-        std::fs::create_dir_all(dir).map_err(io_at(dir))?;
         let mut out = HashMap::new();
         for (module, slot) in &adapter.slots {
             out.insert(peft_name(module, "A"), slot.a.detach());
             out.insert(peft_name(module, "B"), slot.b.detach());
         }
         let metadata = HashMap::from([("format".into(), "pt".into()), (DIGEST.into(), self.base_digest()?)]);
-        write_safetensors(&dir.join(TENSORS), &out, metadata)?;
-        let text = serde_json::to_string_pretty(&spec_json(&adapter.spec, base)).unwrap_or_default();
-        let path = dir.join(CONFIG);
-        let temporary = dir.join(format!(".{CONFIG}.{}.tmp", std::process::id()));
-        let write = || -> std::io::Result<()> {
-            let mut file = std::fs::File::create(&temporary)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, &path)
-        };
-        write().map_err(io_at(&path))
+        let config = serde_json::to_vec_pretty(&spec_json(&adapter.spec, base)).unwrap_or_default();
+        Ok(vec![(TENSORS, to_safetensors(&out, metadata)?), (CONFIG, config)])
+    }
+
+    /// Writes the adapter as a PEFT folder, each file through a temporary one.
+    pub fn save_adapter(&self, dir: &Path, base: &str) -> Result<()> {
+        std::fs::create_dir_all(dir).map_err(io_at(dir))?;
+        for (name, bytes) in self.adapter_files(base)? {
+            write_atomic(&RealFs, &dir.join(name), &bytes)?;
+        }
+        Ok(())
     }
 
     /// Short fingerprint of the base: names, shapes and the first 64 numbers of every tensor, rounded to bf16 so that

@@ -11,3 +11,4 @@ mod model;
 mod preproc;
 mod sft;
 mod support;
+mod tokenizer;

@@ -1,0 +1,131 @@
+//! Asking a planner: one question or a batch of them, greedy or sampled, streamed or not.
+
+use super::planner::{Planner, Question};
+use crate::{
+    error::Result,
+    vlm::{
+        Batch, Flow, GenerateOptions, ImageFeatures, Row, Visual,
+        encode::Encoded,
+        generate::Finish,
+        processor::Pixels,
+        sampling::{Sampler, SamplingParams},
+        stream::Detokenizer,
+    },
+};
+use std::time::Instant;
+
+/// How answers are drawn.
+#[derive(Debug, Clone)]
+pub struct Decoding {
+    /// Penalty, temperature, top-k, top-p, min-p.
+    pub sampling: SamplingParams,
+    /// Most tokens an answer may have.
+    pub max_new_tokens: usize,
+    /// Seed of the draws; row `i` of a batch has a stream of its own.
+    pub seed: u64,
+}
+
+impl Decoding {
+    /// The most probable token each time.
+    pub fn greedy(max_new_tokens: usize) -> Self {
+        Decoding { sampling: SamplingParams::greedy(), max_new_tokens, seed: 0 }
+    }
+}
+
+/// One answer.
+#[derive(Debug, Clone)]
+pub struct Completion {
+    /// The text without special tokens.
+    pub text: String,
+    /// Token ids, the one that ended it included.
+    pub ids: Vec<u32>,
+    /// Log-probability of each token under the model at temperature 1.
+    pub logps: Vec<f32>,
+    /// Whether it ran into `max_new_tokens`.
+    pub cut: bool,
+    /// Wall seconds of the call that made it.
+    pub seconds: f64,
+}
+
+impl Planner {
+    /// Answers one question; `on_text` gets every finished piece of text and may stop by returning false.
+    ///
+    /// # Errors
+    /// Encoding and device trouble.
+    pub fn ask(
+        &self,
+        question: &Question,
+        decoding: &Decoding,
+        on_text: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Completion> {
+        let encoded = self.encode(question)?;
+        let mut stream = Detokenizer::new(&self.encoder.tokenizer, true);
+        let mut completions = self.generate(&[&encoded], &[decoding.seed], decoding, &mut |_, id| {
+            let piece = stream.push(id);
+            piece.is_empty() || on_text(&piece)
+        })?;
+        let rest = stream.finish();
+        if !rest.is_empty() {
+            on_text(&rest);
+        }
+        Ok(completions.remove(0))
+    }
+
+    /// Answers several encoded questions as one batch; `seeds` has one seed a row.
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn generate(
+        &self,
+        rows: &[&Encoded],
+        seeds: &[u64],
+        decoding: &Decoding,
+        on_token: &mut dyn FnMut(usize, u32) -> bool,
+    ) -> Result<Vec<Completion>> {
+        let begin = Instant::now();
+        let tokenizer = &self.encoder.tokenizer;
+        let (batch, images) = self.batch(rows)?;
+        let mut samplers: Vec<Sampler> = rows
+            .iter()
+            .zip(seeds)
+            .map(|(row, seed)| Sampler::new(decoding.sampling.clone(), *seed, &row.ids))
+            .collect::<Result<_>>()?;
+        let options = GenerateOptions {
+            max_new_tokens: decoding.max_new_tokens,
+            eos: tokenizer.eos().to_vec(),
+            logp_temperature: 1.0,
+        };
+        let mut choose = |row: usize, logits: &mut [f32]| samplers[row].next(logits);
+        let done = self.vlm.generate(&batch, images.as_ref(), &options, &mut choose, &mut |token| {
+            let visible = !options.eos.contains(&token.id);
+            if !visible || on_token(token.row, token.id) { Flow::Continue } else { Flow::StopRow }
+        })?;
+        let seconds = begin.elapsed().as_secs_f64();
+        let completion = |row: crate::vlm::Generated| Completion {
+            text: tokenizer.decode(&row.ids, true),
+            cut: row.finish == Finish::Length,
+            ids: row.ids,
+            logps: row.logps,
+            seconds,
+        };
+        Ok(done.into_iter().map(completion).collect())
+    }
+
+    /// A left-padded batch with its image features (encoded without gradients).
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn batch(&self, rows: &[&Encoded]) -> Result<(Batch, Option<ImageFeatures>)> {
+        let visuals: Vec<Vec<Visual>> =
+            rows.iter().map(|row| row.grids.iter().map(|grid| Visual::image(*grid)).collect()).collect();
+        let model_rows: Vec<Row> =
+            rows.iter().zip(&visuals).map(|(row, visuals)| Row { ids: &row.ids, visuals }).collect();
+        let batch = Batch::left_padded(self.vlm.config(), &model_rows, self.encoder.tokenizer.pad())?;
+        let pixels: Vec<Pixels> = rows.iter().flat_map(|row| row.pixels.iter().cloned()).collect();
+        let images = match Pixels::concat(&pixels)? {
+            Some((values, grids)) => Some(self.vlm.frozen()?.encode_images(&values, &grids)?),
+            None => None,
+        };
+        Ok((batch, images))
+    }
+}

@@ -1,0 +1,224 @@
+//! A vision-language planner: the model with the tokenizer, picture processor, chat template and prompts that belong
+//! to it, loaded together and asked together.
+
+use super::{
+    card::{self, Card},
+    source::Source,
+};
+use crate::{
+    error::{Failure, Result, io_at},
+    vlm::{
+        LoadOptions, Trainable, Vlm, VlmConfig,
+        chat::ChatTemplate,
+        encode::{Encoded, Encoder},
+        image::Rgb,
+        processor::Processor,
+        prompt::Prompts,
+        tokenizer::Tokenizer,
+    },
+};
+use candle_core::{DType, Device};
+use data::{Content, Ego, Sample, Turn};
+use std::{collections::BTreeMap, path::Path};
+
+/// The files of the embedded checkpoint (see `data/models/embedded/README.md` for how it was made).
+macro_rules! embedded {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/data/models/embedded/", $name)))),+]
+    };
+}
+const EMBEDDED: &[(&str, &[u8])] = embedded![
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "reinsman.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+];
+
+/// Files beside the weights that make a model folder complete; copied into every full checkpoint.
+const COMPANIONS: &[&str] = &[
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.json",
+    "chat_template.jinja",
+    card::FILE,
+];
+
+/// Model, tokenizer, processor, template and prompts that belong together.
+pub struct Planner {
+    /// The model.
+    pub vlm: Vlm,
+    /// Conversations and pictures to model input.
+    pub encoder: Encoder,
+    /// Planning prompts.
+    pub prompts: Prompts,
+    /// How it wants to be asked.
+    pub card: Card,
+    /// Where it came from.
+    pub source: Source,
+    companions: BTreeMap<String, Vec<u8>>,
+}
+
+/// A question: turns up to where the assistant begins, and the pictures in them.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The conversation so far.
+    pub turns: Vec<Turn>,
+    /// Pictures in the order of their marks.
+    pub images: Vec<Rgb>,
+}
+
+/// How to load a planner.
+#[derive(Debug, Clone)]
+pub struct Options<'a> {
+    /// Folder of prompt templates that replace the built-in ones.
+    pub prompts: Option<&'a Path>,
+    /// What will be trained.
+    pub trainable: Trainable,
+    /// Compute dtype.
+    pub dtype: DType,
+    /// Overrides the largest picture, in pixels.
+    pub max_pixels: Option<u64>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options { prompts: None, trainable: Trainable::None, dtype: DType::F32, max_pixels: None }
+    }
+}
+
+impl Planner {
+    /// Loads a planner.
+    ///
+    /// # Errors
+    /// Files that are missing, damaged or do not fit together.
+    pub fn load(source: &Source, options: &Options) -> Result<Self> {
+        match source {
+            Source::Embedded => Self::embedded(options),
+            Source::Folder(dir) => Self::folder(dir, options),
+            Source::Adapter { base, adapter } => {
+                let training = !matches!(options.trainable, Trainable::None);
+                let mut planner = Self::load(base, &Options { trainable: Trainable::None, ..options.clone() })?;
+                planner.vlm.load_adapter(adapter, training)?;
+                planner.source = source.clone();
+                Ok(planner)
+            }
+        }
+    }
+
+    fn embedded(options: &Options) -> Result<Self> {
+        let file = |name: &str| EMBEDDED.iter().find(|(n, _)| *n == name).map_or(&[][..], |(_, bytes)| *bytes);
+        let config = VlmConfig::parse(file("config.json"))?;
+        let tensors = candle_core::safetensors::load_buffer(file("model.safetensors"), &Device::Cpu)?;
+        let vlm = Vlm::from_tensors(config, tensors, &load_options(options))?;
+        let tokenizer = Tokenizer::from_bytes(
+            file("tokenizer.json"),
+            Some(file("tokenizer_config.json")),
+            Some(file("generation_config.json")),
+        )?;
+        let chat = ChatTemplate::from_tokenizer(&tokenizer)?;
+        let processor = Processor::from_json(file("preprocessor_config.json"))?;
+        let encoder = Encoder { tokenizer, chat, processor, max_length: None };
+        let companions =
+            EMBEDDED.iter().filter(|(n, _)| COMPANIONS.contains(n)).map(|(n, b)| ((*n).to_owned(), b.to_vec()));
+        Self::assemble(vlm, encoder, companions.collect(), Source::Embedded, options)
+    }
+
+    fn folder(dir: &Path, options: &Options) -> Result<Self> {
+        let vlm = Vlm::load(dir, &load_options(options))?;
+        let encoder = Encoder::from_dir(dir)?;
+        let mut companions = BTreeMap::new();
+        for name in COMPANIONS {
+            let path = dir.join(name);
+            if path.is_file() {
+                companions.insert((*name).to_owned(), std::fs::read(&path).map_err(io_at(&path))?);
+            }
+        }
+        Self::assemble(vlm, encoder, companions, Source::Folder(dir.into()), options)
+    }
+
+    fn assemble(
+        vlm: Vlm,
+        mut encoder: Encoder,
+        companions: BTreeMap<String, Vec<u8>>,
+        source: Source,
+        options: &Options,
+    ) -> Result<Self> {
+        let card = companions.get(card::FILE).map_or(Ok(Card::default()), |bytes| Card::parse(bytes))?;
+        if let Some(pixels) = options.max_pixels.or(card.max_pixels) {
+            encoder.processor = encoder.processor.with_max_pixels(pixels)?;
+        }
+        let prompts = match options.prompts {
+            Some(dir) => Prompts::from_dir(dir, &card.prompt)?,
+            None => Prompts::builtin(&card.prompt)?,
+        };
+        let (tokens, vocabulary) = (encoder.tokenizer.vocab_size(), vlm.config().text.vocab_size);
+        if tokens > vocabulary {
+            return Err(Failure::data(format!("the tokenizer has {tokens} ids, the model knows {vocabulary}"))
+                .hint("tokenizer.json belongs to another model"));
+        }
+        Ok(Planner { vlm, encoder, prompts, card, source, companions })
+    }
+
+    /// The name shown to people.
+    pub fn name(&self) -> String {
+        match (&self.card.name, &self.source) {
+            (Some(name), Source::Embedded | Source::Folder(_)) => name.clone(),
+            (_, source) => source.name(),
+        }
+    }
+
+    /// Files beside the weights, by name.
+    pub fn companions(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.companions
+    }
+
+    /// A planning question about pictures, in this planner's own prompt.
+    ///
+    /// # Errors
+    /// A command that holds one of the model's special tokens, or a broken prompt template.
+    pub fn question(&self, ego: &Ego, images: Vec<Rgb>, think: bool) -> Result<Question> {
+        self.encoder.tokenizer.reject_special(&ego.command.0)?;
+        Ok(Question { turns: self.prompts.plan_turns(ego, images.len(), think)?, images })
+    }
+
+    /// The question that a record asks, without its answer.
+    ///
+    /// # Errors
+    /// As [`Self::question`]; a conversation in which nothing is asked.
+    pub fn question_of(&self, sample: &Sample, images: Vec<Rgb>, think: bool) -> Result<Question> {
+        match &sample.content {
+            Content::Planning { ego, .. } => self.question(ego, images, think),
+            Content::Conversation { turns } => {
+                let asked = turns.iter().rposition(|t| t.role == data::Role::User).map_or(0, |at| at + 1);
+                if asked == 0 {
+                    return Err(Failure::data(format!("sample {}: no user turn, so nothing is asked", sample.id)));
+                }
+                Ok(Question { turns: turns[..asked].to_vec(), images })
+            }
+        }
+    }
+
+    /// Model input of a question.
+    ///
+    /// # Errors
+    /// Marks and pictures that do not match; an input over the length limit.
+    pub fn encode(&self, question: &Question) -> Result<Encoded> {
+        self.encoder.prompt(&question.turns, &question.images)
+    }
+}
+
+fn load_options(options: &Options) -> LoadOptions {
+    LoadOptions { dtype: options.dtype, trainable: options.trainable.clone(), device: Device::Cpu }
+}

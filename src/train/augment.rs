@@ -1,0 +1,124 @@
+//! Changes made to a training sample and its labels together: mirroring, and brightness and contrast.
+
+use crate::{train::streams::Stream, vlm::image::Rgb};
+use data::{Content, Sample};
+use scene::{Command, MetaAction};
+
+/// The sample as seen in a mirror: left and right exchanged in labels, auxiliary classes, command and reasoning. The
+/// caller mirrors the pictures. `None` for literal conversations, whose text cannot be mirrored safely.
+pub fn mirrored(sample: &Sample) -> Option<Sample> {
+    let Content::Planning { ego, reasoning } = &sample.content else { return None };
+    let mut out = sample.clone();
+    let mut ego = ego.clone();
+    ego.command = Command(swap_sides(&ego.command.0));
+    out.content = Content::Planning { ego, reasoning: reasoning.as_deref().map(swap_sides) };
+    out.labels.path = sample.labels.path.map(|path| {
+        let speed = scene::SpeedAction::Keep;
+        MetaAction { speed, path }.mirrored().path
+    });
+    out.labels.future = sample.labels.future.as_ref().map(scene::Trajectory::mirrored);
+    out.aux = sample.aux.iter().map(|(name, class)| (name.clone(), swap_sides(class))).collect();
+    Some(out)
+}
+
+/// Exchanges the words `left` and `right`, in any case, also inside `_`-joined class names.
+pub fn swap_sides(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 4);
+    let mut word = String::new();
+    for c in text.chars().chain(std::iter::once('\0')) {
+        if c.is_alphabetic() {
+            word.push(c);
+            continue;
+        }
+        match swapped(&word) {
+            Some(other) => out.push_str(other),
+            None => out.push_str(&word),
+        }
+        word.clear();
+        if c != '\0' {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn swapped(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "left" => "right",
+        "right" => "left",
+        "Left" => "Right",
+        "Right" => "Left",
+        "LEFT" => "RIGHT",
+        "RIGHT" => "LEFT",
+        "leftwards" => "rightwards",
+        "rightwards" => "leftwards",
+        _ => return None,
+    })
+}
+
+/// Mirrors a picture in place.
+pub fn mirror(picture: &mut Rgb) {
+    let width = picture.width;
+    for row in picture.data.chunks_exact_mut(width * 3) {
+        for x in 0..width / 2 {
+            for c in 0..3 {
+                row.swap(x * 3 + c, (width - 1 - x) * 3 + c);
+            }
+        }
+    }
+}
+
+/// Random brightness and contrast, each by at most `amount` of the full range, and a random shift of the picture by at
+/// most `amount / 8` of each side (edges repeat).
+pub fn jitter(picture: &mut Rgb, amount: f64, stream: &mut Stream) {
+    let mut signed = || stream.uniform() * 2.0 - 1.0;
+    let contrast = 1.0 + signed() * amount;
+    let brightness = signed() * amount * 255.0;
+    let (dx, dy) = (signed() * amount / 8.0, signed() * amount / 8.0);
+    let table: Vec<u8> =
+        (0..256).map(|v| ((f64::from(v) - 127.5) * contrast + 127.5 + brightness).round().clamp(0.0, 255.0) as u8).collect();
+    let (width, height) = (picture.width as isize, picture.height as isize);
+    let (dx, dy) = ((dx * width as f64).round() as isize, (dy * height as f64).round() as isize);
+    let source = picture.data.clone();
+    for y in 0..height {
+        let from_y = (y + dy).clamp(0, height - 1);
+        for x in 0..width {
+            let from = ((from_y * width + (x + dx).clamp(0, width - 1)) * 3) as usize;
+            let to = ((y * width + x) * 3) as usize;
+            for c in 0..3 {
+                picture.data[to + c] = table[source[from + c] as usize];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn sides_are_exchanged_as_whole_words() {
+        assert_eq!(swap_sides("bends to the left, LEFT_TURN; bright rights"), "bends to the right, RIGHT_TURN; bright rights");
+        assert_eq!(swap_sides("sharp_left"), "sharp_right");
+        let text = "Left of the right lane";
+        assert_eq!(swap_sides(&swap_sides(text)), text);
+    }
+
+    #[test]
+    fn mirroring_twice_changes_nothing_and_jitter_is_seeded() {
+        let data: Vec<u8> = (0..5 * 4 * 3).map(|i| i as u8).collect();
+        let original = Rgb::new(5, 4, data).unwrap();
+        let mut picture = original.clone();
+        mirror(&mut picture);
+        assert_eq!(picture.data[..3], original.data[12..15]);
+        mirror(&mut picture);
+        assert_eq!(picture, original);
+        let (mut a, mut b) = (original.clone(), original.clone());
+        jitter(&mut a, 0.3, &mut Stream::new(1, "x"));
+        jitter(&mut b, 0.3, &mut Stream::new(1, "x"));
+        assert_eq!(a, b);
+        jitter(&mut b, 0.0, &mut Stream::new(2, "x"));
+        assert_eq!(a, b, "no jitter is no change");
+    }
+}
