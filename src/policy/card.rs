@@ -1,6 +1,9 @@
 //! `reinsman.json` beside a checkpoint: how this planner wants to be asked. Folders from elsewhere have none.
 
-use crate::error::{Failure, Result};
+use crate::{
+    error::{Failure, Result},
+    vlm::prompt::Style,
+};
 use serde::{Deserialize, Serialize};
 
 /// File name in a checkpoint folder.
@@ -31,6 +34,18 @@ impl Card {
     /// Not JSON, or a key that is not known.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         serde_json::from_slice(bytes).map_err(|e| Failure::data(format!("{FILE}: {e}")))
+    }
+
+    /// The prompt style that the card names.
+    ///
+    /// # Errors
+    /// A style that is not known.
+    pub fn style(&self) -> Result<Style> {
+        match self.prompt.as_str() {
+            "plan" => Ok(Style::Full),
+            "plan_short" => Ok(Style::Short),
+            other => Err(Failure::usage(format!("unknown prompt {other:?}; known are plan, plan_short"))),
+        }
     }
 
     /// The file's bytes.

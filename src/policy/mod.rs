@@ -4,6 +4,7 @@
 pub mod ask;
 pub mod card;
 pub mod choices;
+pub mod fresh;
 pub mod planner;
 pub mod source;
 

@@ -160,9 +160,10 @@ impl Planner {
             encoder.processor = encoder.processor.with_max_pixels(pixels)?;
         }
         let prompts = match options.prompts {
-            Some(dir) => Prompts::from_dir(dir, &card.prompt)?,
-            None => Prompts::builtin(&card.prompt)?,
-        };
+            Some(dir) => Prompts::from_dir(dir)?,
+            None => Prompts::builtin(),
+        }
+        .with_style(card.style()?);
         let (tokens, vocabulary) = (encoder.tokenizer.vocab_size(), vlm.config().text.vocab_size);
         if tokens > vocabulary {
             return Err(Failure::data(format!("the tokenizer has {tokens} ids, the model knows {vocabulary}"))

@@ -4,15 +4,19 @@
 
 use super::{augment, streams::Stream};
 use crate::{
-    error::Result,
+    error::{Failure, Result},
     policy::Planner,
     vlm::{
-        encode::{Encoded, Unscored},
+        Batch, ImageFeatures, Row, Targets, Visual, Vlm,
+        encode::{Encoded, IGNORED, Unscored},
         image::{Loading, Rgb},
+        processor::Pixels,
+        prompt::Prompts,
     },
 };
+use candle_core::Tensor;
 use data::{Content, Part, Role, Sample, Turn};
-use scene::{MetaAction, PathAction, SpeedAction};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// A conversation with its answer, and the bytes of the answer that carry no loss because that axis is not known.
@@ -39,8 +43,8 @@ pub struct Example {
 /// conversation without an answer).
 ///
 /// # Errors
-/// A broken prompt template or a command with special tokens.
-pub fn lesson(planner: &Planner, sample: &Sample, think: bool) -> Result<Option<Lesson>> {
+/// A broken prompt template, a speed that is no number, a command of several lines.
+pub fn lesson(prompts: &Prompts, sample: &Sample, think: bool) -> Result<Option<Lesson>> {
     let (ego, reasoning) = match &sample.content {
         Content::Conversation { turns } => {
             let taught = turns.iter().any(|turn| turn.role == Role::Assistant);
@@ -52,20 +56,11 @@ pub fn lesson(planner: &Planner, sample: &Sample, think: bool) -> Result<Option<
     if speed.is_none() && path.is_none() {
         return Ok(None);
     }
-    planner.encoder.tokenizer.reject_special(&ego.command.0)?;
-    let mut turns = planner.prompts.plan_turns(ego, sample.images.len(), reasoning.is_some())?;
-    let action =
-        MetaAction { speed: speed.unwrap_or(SpeedAction::Keep), path: path.unwrap_or(PathAction::Straight) };
-    let text = planner.prompts.answer_text(reasoning, action)?;
-    let answer = text.rfind("<answer>").unwrap_or(0);
-    let mut unscored = Vec::new();
-    for (word, known) in [(action.speed.as_str(), speed.is_some()), (action.path.as_str(), path.is_some())] {
-        if let Some(at) = text[answer..].find(word).filter(|_| !known) {
-            unscored.push(Unscored { turn: turns.len(), bytes: answer + at..answer + at + word.len() });
-        }
-    }
+    let mut turns = prompts.plan_turns(ego, sample.images.len(), reasoning.is_some())?;
+    let (text, unknown) = prompts.answer_known(reasoning, speed, path)?;
+    let turn = turns.len();
     turns.push(Turn { role: Role::Assistant, parts: vec![Part::Text(text)] });
-    Ok(Some(Lesson { turns, unscored }))
+    Ok(Some(Lesson { turns, unscored: unknown.into_iter().map(|bytes| Unscored { turn, bytes }).collect() }))
 }
 
 /// Reads a sample's pictures.
@@ -103,7 +98,7 @@ impl Recipe {
         let flip = self.flip && stream.below(2) == 1;
         let mirrored = if flip { augment::mirrored(sample) } else { None };
         let taught = mirrored.as_ref().unwrap_or(sample);
-        let Some(lesson) = lesson(planner, taught, self.think)? else { return Ok(None) };
+        let Some(lesson) = lesson(&planner.prompts, taught, self.think)? else { return Ok(None) };
         let mut images = pictures(sample)?;
         for image in &mut images {
             if mirrored.is_some() {
@@ -119,4 +114,118 @@ impl Recipe {
             .map_err(|e| e.context(format!("sample {}", sample.id)))?;
         Ok(Some(Example { id: sample.id.clone(), encoded, aux: taught.aux.clone() }))
     }
+}
+
+/// A right-padded batch with its pictures encoded and the places of the tokens that carry loss.
+pub struct Batched {
+    /// Ids and positions.
+    pub batch: Batch,
+    /// Picture features, with gradients if the tower is trained.
+    pub images: Option<ImageFeatures>,
+    /// Scored tokens.
+    pub targets: Targets,
+}
+
+/// Builds the batch of some rows for training or scoring; `vlm` is the planner's model or its frozen twin.
+///
+/// # Errors
+/// Device trouble.
+pub fn row(planner: &Planner, rows: &[&Encoded], vlm: &Vlm) -> Result<Batched> {
+    let visuals: Vec<Vec<Visual>> =
+        rows.iter().map(|row| row.grids.iter().map(|grid| Visual::image(*grid)).collect()).collect();
+    let model_rows: Vec<Row> = rows.iter().zip(&visuals).map(|(row, visuals)| Row { ids: &row.ids, visuals }).collect();
+    let batch = Batch::right_padded(vlm.config(), &model_rows, planner.encoder.tokenizer.pad())?;
+    let targets = Targets::select(&batch, |row, token| rows[row].labels[token] != IGNORED);
+    let pixels: Vec<Pixels> = rows.iter().flat_map(|row| row.pixels.iter().cloned()).collect();
+    let images = match Pixels::concat(&pixels)? {
+        Some((values, grids)) => Some(vlm.encode_images(&values, &grids)?),
+        None => None,
+    };
+    Ok(Batched { batch, images, targets })
+}
+
+impl Batched {
+    /// Log-probability and entropy of every scored token.
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn logps(&self, vlm: &Vlm, temperature: f64) -> Result<(Tensor, Tensor)> {
+        let hidden = vlm.forward(&self.batch, self.images.as_ref(), None, None)?;
+        vlm.token_logps(&hidden, &self.targets.rows, &self.targets.ids, temperature)
+    }
+}
+
+/// What a look over a data set found, without decoding any picture.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Indices of samples that can be trained on.
+    pub usable: Vec<usize>,
+    /// Their lengths in tokens, image tokens included.
+    pub tokens: Vec<usize>,
+    /// Of these, tokens that carry loss.
+    pub answer_tokens: Vec<usize>,
+    /// By how many tokens the dropped ones are too long.
+    pub too_long: Vec<usize>,
+    /// Samples without anything to teach.
+    pub nothing: usize,
+    /// Samples left out because a picture is missing or unreadable (only with `skip_bad`).
+    pub bad: Vec<String>,
+}
+
+/// Measures every sample. Samples over `max_length` are dropped and counted, never cut.
+///
+/// # Errors
+/// A missing picture or a count that does not match, unless `skip_bad`; nothing usable at all.
+pub fn survey(planner: &Planner, samples: &[Sample], think: bool, max_length: usize, skip_bad: bool) -> Result<Survey> {
+    let measured: Vec<Result<Option<(usize, usize)>>> =
+        samples.par_iter().map(|sample| measure(planner, sample, think)).collect();
+    let mut out = Survey::default();
+    for (i, (sample, result)) in samples.iter().zip(measured).enumerate() {
+        match result {
+            Ok(None) => out.nothing += 1,
+            Ok(Some((tokens, _))) if tokens > max_length => out.too_long.push(tokens - max_length),
+            Ok(Some((tokens, answer))) => {
+                out.usable.push(i);
+                out.tokens.push(tokens);
+                out.answer_tokens.push(answer);
+            }
+            Err(e) if skip_bad => out.bad.push(e.context(format!("sample {}", sample.id)).message),
+            Err(e) => return Err(e.context(format!("sample {}", sample.id))),
+        }
+    }
+    if !out.usable.is_empty() {
+        return Ok(out);
+    }
+    let longest = out.too_long.iter().min().map(|over| over + max_length);
+    Err(match longest {
+        Some(tokens) => {
+            Failure::data(format!("every sample is too long: the shortest has {tokens} tokens, {max_length} are allowed"))
+                .hint("raise sft.max_length, or lower sft.max_pixels")
+        }
+        None => Failure::data(format!("none of {} samples teaches anything", samples.len()))
+            .hint("training needs answers: plan labels or assistant turns; see `reinsman data stats`"),
+    })
+}
+
+/// (tokens, tokens with loss) of a sample.
+fn measure(planner: &Planner, sample: &Sample, think: bool) -> Result<Option<(usize, usize)>> {
+    let Some(lesson) = lesson(&planner.prompts, sample, think)? else { return Ok(None) };
+    let grids = sample.images.iter().map(|image| {
+        let (width, height) = image_size(image)?;
+        planner.encoder.processor.grid(width, height)
+    });
+    let layout = planner.encoder.layout(&lesson.turns, &grids.collect::<Result<Vec<_>>>()?, &lesson.unscored)?;
+    let scored = layout.labels.iter().skip(1).filter(|label| **label != IGNORED).count();
+    Ok((scored > 0).then_some((layout.ids.len(), scored)))
+}
+
+/// Width and height from the header where the file is plain; a picture that must be turned has the same token count.
+fn image_size(image: &data::Image) -> Result<(usize, usize)> {
+    if let data::Image::File(path) = image
+        && let Ok((width, height)) = ::image::image_dimensions(path)
+    {
+        return Ok((width as usize, height as usize));
+    }
+    // Missing or odd files: decoding gives the message.
+    Rgb::from_record(image, &Loading::default()).map(|picture| (picture.width, picture.height))
 }

@@ -8,16 +8,18 @@
 use super::{
     build::LinearSite,
     lora::{Adapter, LoraSpec, Targets, parse_peft_name, peft_name},
-    model::{Vlm, layout, write_safetensors},
+    model::{Vlm, layout, to_safetensors},
     weights::{Weights, nearest},
 };
-use crate::error::{Failure, Result, io_at};
+use crate::{
+    error::{Failure, Result, io_at},
+    train::fs::{RealFs, write_atomic},
+};
 use candle_core::{DType, Tensor};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
-    io::Write,
     path::Path,
 };
 
