@@ -23,6 +23,10 @@ impl Visual {
     pub fn image(grid: [usize; 3]) -> Self {
         Visual { grid, seconds_per_grid: None }
     }
+    /// Still pictures of these grids.
+    pub fn images(grids: &[[usize; 3]]) -> Vec<Self> {
+        grids.iter().copied().map(Self::image).collect()
+    }
     /// A video whose temporal patches are `seconds_per_grid` apart.
     pub fn video(grid: [usize; 3], seconds_per_grid: f64) -> Self {
         Visual { grid, seconds_per_grid: Some(seconds_per_grid) }
