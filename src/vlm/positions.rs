@@ -127,7 +127,8 @@ pub fn frequency_axes(config: &VlmConfig) -> Vec<usize> {
     if config.family != Family::Qwen3Vl {
         return (0..3).flat_map(|axis| std::iter::repeat_n(axis, sections[axis])).collect();
     }
-    let axis = |i: usize| if i % 3 != 0 && i < 3 * sections[i % 3] { i % 3 } else { 0 };
+    // A section may end early: what is beyond it falls back to time.
+    let axis = |i: usize| if i < 3 * sections[i % 3] { i % 3 } else { 0 };
     (0..half).map(axis).collect()
 }
 
