@@ -356,3 +356,67 @@ impl<'a> Fields<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn small() -> Value {
+        json!({
+            "model_type": "qwen2_5_vl", "tie_word_embeddings": false, "vocab_size": 100, "hidden_size": 64,
+            "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "hidden_act": "silu", "rope_theta": 1e6, "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},
+            "image_token_id": 90, "video_token_id": 91, "vision_start_token_id": 92, "vision_end_token_id": 93,
+            "vision_config": {"depth": 2, "hidden_size": 32, "out_hidden_size": 64, "intermediate_size": 48,
+                "num_heads": 2, "in_chans": 3, "patch_size": 14, "window_size": 56, "fullatt_block_indexes": [1]},
+        })
+    }
+
+    #[test]
+    fn defaults_and_derived_values() {
+        let config = VlmConfig::from_json(&small()).unwrap();
+        assert_eq!((config.text.head_dim, config.vision.patch_len()), (16, 3 * 2 * 14 * 14));
+        assert!(config.text.qkv_bias && !config.text.o_bias);
+        assert_eq!(config.tie_word_embeddings, Some(false));
+    }
+
+    /// Each broken value is refused with an error that names the field.
+    #[test]
+    fn untrusted_values_are_refused() {
+        for (at, value, word) in [
+            ("/model_type", json!("llama"), "model_type"),
+            ("/quantization_config", json!({"bits": 4}), "quantization_config"),
+            ("/vision_config", json!(null), "not a JSON object"),
+            ("/hidden_size", json!(0), "hidden_size"),
+            ("/hidden_size", json!(1e30), "hidden_size"),
+            ("/hidden_size", json!(-64), "hidden_size"),
+            ("/num_attention_heads", json!(5), "num_attention_heads"),
+            ("/num_key_value_heads", json!(3), "num_key_value_heads"),
+            ("/hidden_act", json!("relu"), "hidden_act"),
+            ("/rope_theta", json!(0), "rope_theta"),
+            ("/rope_theta", json!(null), "rope_theta"),
+            ("/rope_scaling/type", json!("yarn"), "rope_scaling.type"),
+            ("/rope_scaling/mrope_section", json!([2, 3, 4]), "mrope_section"),
+            ("/rope_scaling/mrope_section", json!([8]), "mrope_section"),
+            ("/use_sliding_window", json!(true), "use_sliding_window"),
+            ("/rms_norm_eps", json!(2), "rms_norm_eps"),
+            ("/image_token_id", json!(100), "image_token_id"),
+            ("/vision_config/out_hidden_size", json!(65), "out_hidden_size"),
+            ("/vision_config/num_heads", json!(3), "num_heads"),
+            ("/vision_config/window_size", json!(20), "window_size"),
+            ("/vision_config/patch_size", json!("14"), "patch_size"),
+            ("/vision_config/depth", json!(1_000_000), "depth"),
+        ] {
+            let mut config = small();
+            let (parent, key) = at.rsplit_once('/').unwrap();
+            let place = if parent.is_empty() { &mut config } else { config.pointer_mut(parent).unwrap() };
+            place[key] = value;
+            let error = VlmConfig::from_json(&config).unwrap_err();
+            assert!(error.message.contains(word), "{at}: {error}");
+        }
+        assert!(VlmConfig::parse(b"[]").is_err());
+        assert!(VlmConfig::parse(b"{").unwrap_err().message.contains("not valid JSON"));
+    }
+}

@@ -10,7 +10,7 @@ use candle_core::Tensor;
 
 /// Picks the next token of a row from its logits (`V` values, free to be overwritten).
 pub trait Choose {
-    /// `row` is the row of the original batch.
+    /// `row` is the row of the results: prompt `row / samples`, sample `row % samples`.
     fn choose(&mut self, row: usize, logits: &mut [f32]) -> Result<u32>;
 }
 
@@ -34,9 +34,11 @@ pub fn greedy(_row: usize, logits: &mut [f32]) -> Result<u32> {
     Ok(best as u32)
 }
 
-/// When to stop.
+/// How much to generate.
 #[derive(Debug, Clone)]
 pub struct GenerateOptions {
+    /// Continuations per prompt; the prompt is prefilled once for all of them.
+    pub samples: usize,
     /// Most tokens per row.
     pub max_new_tokens: usize,
     /// Ids that end a row; the id itself is kept.
@@ -47,14 +49,14 @@ pub struct GenerateOptions {
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        GenerateOptions { max_new_tokens: 256, eos: Vec::new(), logp_temperature: 1. }
+        GenerateOptions { samples: 1, max_new_tokens: 256, eos: Vec::new(), logp_temperature: 1. }
     }
 }
 
 /// One new token, as given to the callback.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Token {
-    /// Row of the original batch.
+    /// Row of the results.
     pub row: usize,
     /// Index among the row's new tokens.
     pub index: usize,
@@ -98,7 +100,10 @@ pub struct Generated {
 }
 
 impl Vlm {
-    /// Continues every row of a left-padded batch; one result per row, in order.
+    /// Continues every row of a left-padded batch; `samples` results per row, in order.
+    ///
+    /// # Errors
+    /// A right-padded batch, no samples, a temperature that is not above 0, or what the chooser reports.
     pub fn generate(
         &self,
         batch: &Batch,
@@ -109,9 +114,14 @@ impl Vlm {
     ) -> Result<Vec<Generated>> {
         let model = self.frozen()?;
         let empty = Generated { ids: Vec::new(), logps: Vec::new(), finish: Finish::Length };
-        let mut out = vec![empty; batch.rows];
+        let samples = options.samples;
+        let mut out = vec![empty; batch.rows * samples];
         if options.max_new_tokens == 0 {
             return Ok(out);
+        }
+        if samples == 0 || !(options.logp_temperature > 0. && options.logp_temperature.is_finite()) {
+            let given = format!("samples {samples}, temperature {}", options.logp_temperature);
+            return Err(Failure::usage(format!("generation needs a sample and a temperature above 0, got {given}")));
         }
         if batch.start.iter().zip(&batch.lens).any(|(start, len)| start + len != batch.width) {
             return Err(Failure::usage("generation needs a left-padded batch"));
@@ -122,7 +132,13 @@ impl Vlm {
         let mut cache = KvCache::new(text, batch.rows, capacity, model.dtype(), model.device())?;
         let hidden = model.forward(batch, images, Some(&mut cache), None)?;
         let mut last = hidden.narrow(1, batch.width - 1, 1)?.contiguous()?; // (B, 1, H)
-        let mut active: Vec<usize> = (0..batch.rows).collect();
+        if samples > 1 {
+            let prompts: Vec<usize> = (0..out.len()).map(|row| row / samples).collect();
+            cache.select(&prompts)?;
+            let index: Vec<u32> = prompts.iter().map(|prompt| *prompt as u32).collect();
+            last = last.index_select(&Tensor::from_vec(index, out.len(), model.device())?, 0)?;
+        }
+        let mut active: Vec<usize> = (0..out.len()).collect();
         let mut scratch = vec![0f32; text.vocab_size];
         for step in 0..options.max_new_tokens {
             let logits = model.logits(&last)?.squeeze(1)?.to_vec2::<f32>()?;
@@ -159,7 +175,8 @@ impl Vlm {
                 cache.select(&keep)?;
                 active = keep.iter().map(|slot| active[*slot]).collect();
             }
-            let at: Vec<i64> = active.iter().map(|row| (batch.lens[*row] + step) as i64 + batch.deltas[*row]).collect();
+            let position = |row: &usize| (batch.lens[row / samples] + step) as i64 + batch.deltas[row / samples];
+            let at: Vec<i64> = active.iter().map(position).collect();
             let rows: Vec<&[u32]> = next.iter().map(std::slice::from_ref).collect();
             let tokens = Batch::continuing(model.config(), &rows, &at)?;
             last = model.forward(&tokens, None, Some(&mut cache), None)?;

@@ -68,6 +68,8 @@ impl Default for LoraSpec {
     }
 }
 
+type Matcher = Box<dyn Fn(&str) -> bool>;
+
 impl LoraSpec {
     /// Refuses values that mean nothing.
     pub fn check(&self) -> Result<()> {
@@ -93,7 +95,7 @@ impl LoraSpec {
         Ok((r, scale))
     }
 
-    fn matcher(&self) -> Result<Box<dyn Fn(&str) -> bool>> {
+    fn matcher(&self) -> Result<Matcher> {
         Ok(match &self.target_modules {
             Targets::Regex(pattern) if pattern == "all-linear" => Box::new(|_| true),
             Targets::Regex(pattern) => {

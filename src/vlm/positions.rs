@@ -23,6 +23,10 @@ impl Visual {
     pub fn image(grid: [usize; 3]) -> Self {
         Visual { grid, seconds_per_grid: None }
     }
+    /// Still pictures of these grids.
+    pub fn images(grids: &[[usize; 3]]) -> Vec<Self> {
+        grids.iter().copied().map(Self::image).collect()
+    }
     /// A video whose temporal patches are `seconds_per_grid` apart.
     pub fn video(grid: [usize; 3], seconds_per_grid: f64) -> Self {
         Visual { grid, seconds_per_grid: Some(seconds_per_grid) }
@@ -123,7 +127,8 @@ pub fn frequency_axes(config: &VlmConfig) -> Vec<usize> {
     if config.family != Family::Qwen3Vl {
         return (0..3).flat_map(|axis| std::iter::repeat_n(axis, sections[axis])).collect();
     }
-    let axis = |i: usize| if i % 3 != 0 && i < 3 * sections[i % 3] { i % 3 } else { 0 };
+    // A section may end early: what is beyond it falls back to time.
+    let axis = |i: usize| if i < 3 * sections[i % 3] { i % 3 } else { 0 };
     (0..half).map(axis).collect()
 }
 

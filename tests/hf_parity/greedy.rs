@@ -35,6 +35,19 @@ fn run(vlm: &Vlm, case: &Case, options: &GenerateOptions, penalty: f32) -> Vec<G
     vlm.generate(&batch, images.as_ref(), options, &mut choose, &mut |_| Flow::Continue).unwrap()
 }
 
+/// Plain greedy continuations, several times per row.
+fn run_samples(vlm: &Vlm, case: &Case, options: &GenerateOptions, samples: usize) -> Vec<Generated> {
+    let options = GenerateOptions { samples, ..options.clone() };
+    let mut seen = BTreeSet::new();
+    let mut count = |token: reinsman::vlm::Token| {
+        assert!(seen.insert((token.row, token.index)));
+        Flow::Continue
+    };
+    let out = vlm.generate(&case_batch(vlm, case), None, &options, &mut greedy, &mut count).unwrap();
+    assert_eq!(out.iter().map(|row| row.ids.len()).sum::<usize>(), seen.len());
+    out
+}
+
 #[test]
 fn greedy_ids() {
     for family in support::families() {
@@ -98,6 +111,11 @@ fn finished_rows_leave() {
             let mut alone = Case::read(&family, "case_text_only.safetensors", vlm.config()).unwrap();
             alone.rows = vec![row];
             assert_eq!(run(&vlm, &alone, &options, 1.3)[0].ids, all[i].ids, "{} row {i} alone", family.display());
+        }
+        let twice = run_samples(&vlm, &case, &options, 2);
+        for (row, one) in run(&vlm, &case, &options, 1.).iter().enumerate() {
+            let pair = &twice[2 * row..2 * row + 2];
+            assert!(pair.iter().all(|got| got.ids == one.ids), "{} row {row} twice", family.display());
         }
         let eos = all[1].ids[2];
         let stopped = run(&vlm, &case, &GenerateOptions { eos: vec![eos], ..options.clone() }, 1.3);

@@ -147,6 +147,29 @@ fn save_round_trip() {
     }
 }
 
+/// A checkpoint in two files with an index is the same model.
+#[test]
+fn sharded_checkpoint() {
+    let family = &support::families()[0];
+    let dir = tempfile::tempdir().unwrap();
+    let tensors = support::tensors(&family.join("ckpt/model.safetensors")).unwrap();
+    let mut shards = [std::collections::HashMap::new(), std::collections::HashMap::new()];
+    let mut map = serde_json::Map::new();
+    for (i, (name, tensor)) in tensors.into_iter().enumerate() {
+        map.insert(name.clone(), format!("part-{}.safetensors", i % 2).into());
+        shards[i % 2].insert(name, tensor);
+    }
+    for (i, shard) in shards.iter().enumerate() {
+        candle_core::safetensors::save(shard, dir.path().join(format!("part-{i}.safetensors"))).unwrap();
+    }
+    let index = serde_json::json!({"weight_map": map});
+    std::fs::write(dir.path().join("model.safetensors.index.json"), index.to_string()).unwrap();
+    std::fs::copy(family.join("ckpt/config.json"), dir.path().join("config.json")).unwrap();
+    let whole = Vlm::load(&family.join("ckpt"), &LoadOptions::default()).unwrap();
+    let parts = Vlm::load(dir.path(), &LoadOptions::default()).unwrap();
+    assert_eq!(whole.base_digest().unwrap(), parts.base_digest().unwrap());
+}
+
 /// Missing and misshapen tensors are named.
 #[test]
 fn bad_checkpoints_are_explained() {
