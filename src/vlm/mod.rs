@@ -10,6 +10,7 @@ pub mod chat;
 pub mod encode;
 pub mod image;
 pub mod processor;
+pub mod prompt;
 pub mod resize;
 pub mod stream;
 pub mod tokenizer;
