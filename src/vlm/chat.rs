@@ -70,15 +70,7 @@ impl ChatTemplate {
         if source.len() > MAX_TEMPLATE {
             return Err(Failure::data(format!("a chat template of more than {MAX_TEMPLATE} bytes")));
         }
-        let mut env = Environment::new();
-        env.set_fuel(Some(FUEL));
-        env.set_recursion_limit(RECURSION);
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        env.set_syntax(syntax.map_err(|e| wrong("the template syntax", &e))?);
-        env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        env.add_filter("tojson", functions::tojson);
-        env.add_function("raise_exception", functions::raise_exception);
-        env.add_function("strftime_now", functions::strftime_now);
+        let mut env = environment()?;
         env.add_template_owned("chat", source.to_string())
             .map_err(|e| wrong("the chat template does not parse", &e))?;
         Ok(ChatTemplate { form: Form::Jinja(Box::new(env)), variables: BTreeMap::new() })
@@ -126,6 +118,20 @@ impl ChatTemplate {
             .map_err(|e| wrong("the chat template failed", &e))?;
         String::from_utf8(out.0).map_err(|_| Failure::data("the chat template wrote invalid UTF-8"))
     }
+}
+
+/// An environment with the ways of `transformers` and the limits above, without templates.
+pub(super) fn environment() -> Result<Environment<'static>> {
+    let mut env = Environment::new();
+    env.set_fuel(Some(FUEL));
+    env.set_recursion_limit(RECURSION);
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    env.set_syntax(syntax.map_err(|e| wrong("the template syntax", &e))?);
+    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env.add_filter("tojson", functions::tojson);
+    env.add_function("raise_exception", functions::raise_exception);
+    env.add_function("strftime_now", functions::strftime_now);
+    Ok(env)
 }
 
 /// A turn as `transformers` takes it: a string, or a list of parts where there are pictures.

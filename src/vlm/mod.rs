@@ -20,6 +20,7 @@ pub mod ops;
 pub mod peft;
 pub mod positions;
 pub mod processor;
+pub mod prompt;
 pub mod resize;
 pub mod score;
 pub mod stream;

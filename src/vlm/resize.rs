@@ -264,7 +264,7 @@ mod tests {
                     .enumerate()
                     .map(|(j, &w)| i64::from(w) * i64::from(middle[(first + j) * width * 3 + x]))
                     .sum();
-                out[y * width * 3 + x] = (sum + (1 << wy.bits >> 1) >> wy.bits).clamp(0, 255) as u8;
+                out[y * width * 3 + x] = ((sum + (1 << wy.bits >> 1)) >> wy.bits).clamp(0, 255) as u8;
             }
         }
         out
