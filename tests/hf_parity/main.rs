@@ -4,4 +4,5 @@
 //! differ, and some tensors may hold only the last positions. A folder in which nothing is found fails the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod schedules;
 mod support;
