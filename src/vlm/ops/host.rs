@@ -22,13 +22,13 @@ pub(super) fn elements<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&
 }
 
 /// A read guard over the elements of a contiguous f32 CPU tensor.
-pub(super) struct View<'a> {
+pub(crate) struct View<'a> {
     guard: StorageRef<'a>,
     range: std::ops::Range<usize>,
 }
 
 /// Borrows the elements of a tensor; fails unless it is f32, contiguous and on the CPU.
-pub(super) fn view(t: &Tensor) -> Result<View<'_>> {
+pub(crate) fn view(t: &Tensor) -> Result<View<'_>> {
     let (guard, layout) = t.storage_and_layout();
     let Some((start, end)) = layout.contiguous_offsets() else {
         bail!("fused operation: the tensor of shape {:?} is not contiguous", t.shape())

@@ -16,7 +16,7 @@ pub mod composed;
 mod embedding;
 mod gemm;
 mod heap;
-mod host;
+pub(crate) mod host;
 mod linear;
 mod logps;
 mod mask;
