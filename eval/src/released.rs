@@ -40,12 +40,6 @@ pub struct Released {
     pub summary: String,
     /// F1 per label.
     pub f1_score: Map<String, Value>,
-    /// Samples scored.
-    #[serde(skip, default)]
-    pub samples: usize,
-    /// Samples with both labels in the reply.
-    #[serde(skip, default)]
-    pub correct: usize,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -108,7 +102,7 @@ pub fn released<'a>(samples: impl IntoIterator<Item = (Truth, &'a str)>) -> Rele
         .chain(paths)
         .map(|(label, counts)| (label.to_owned(), Value::from(counts.copied().unwrap_or_default().f1())))
         .collect();
-    Released { summary, f1_score, samples: total, correct }
+    Released { summary, f1_score }
 }
 
 #[cfg(test)]
@@ -127,7 +121,6 @@ mod tests {
             (truth("STOP", "LEFT_TURN"), "KEEP ACCELERATE DECELERATE STOP, LEFT_TURN STRAIGHT"),
             (truth("KEEP", "-"), "KEEP"),
         ]);
-        assert_eq!((r.samples, r.correct), (3, 2));
         assert_eq!(
             r.summary,
             "Total Number: 3\nCorrect Number: 2\nPlanning Accuracy: 66.67%\n\

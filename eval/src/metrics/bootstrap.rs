@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn half_right(n: usize) -> Vec<Row> {
-        rows(&vec!["KEEP STRAIGHT KEEP STRAIGHT", "KEEP STRAIGHT STOP STRAIGHT"].repeat(n / 2))
+        rows(&["KEEP STRAIGHT KEEP STRAIGHT", "KEEP STRAIGHT STOP STRAIGHT"].repeat(n / 2))
     }
 
     fn joint(rows: &[Row], seed: u64) -> Figure {
