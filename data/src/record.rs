@@ -123,9 +123,14 @@ pub fn to_value(sample: &Sample, folder: &Path) -> Value {
     if let Some(turns) = messages {
         out.insert("messages".into(), turns.iter().map(message).collect());
     }
+    // A foreign column under one of our names would be read back as something it never was.
+    let ours = ["plan", "future", "aux", "clip", "split", "messages", "images", "image"];
+    let asked = ["ego", "command", "reasoning"];
     for (key, value) in &sample.extra {
-        // Extra never overrides what is known.
-        out.entry(key.clone()).or_insert_with(|| value.clone());
+        let taken = ours.contains(&key.as_str()) || (messages.is_none() && asked.contains(&key.as_str()));
+        if !taken {
+            out.entry(key.clone()).or_insert_with(|| value.clone());
+        }
     }
     Value::Object(out)
 }

@@ -388,7 +388,9 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
 
-    fn rows(text: &str) -> Vec<std::result::Result<(u64, Option<usize>, String), String>> {
+    type Seen = std::result::Result<(u64, Option<usize>, String), String>;
+
+    fn rows(text: &str) -> Vec<Seen> {
         match Rows::new("f.json", text.as_bytes()) {
             Err(e) => vec![Err(e.to_string())],
             Ok(rows) => rows

@@ -25,7 +25,7 @@ pub struct Sample {
 }
 
 /// Where a frame's bytes are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Image {
     /// A file, already resolved against the data file's folder and root remaps.
     File(PathBuf),

@@ -102,7 +102,7 @@ impl Stats {
             s.with_answer += usize::from(kind == "planning" && sample.action().is_some());
             s.with_future += usize::from(sample.labels.future.is_some());
             *s.images_per_sample.entry(sample.images.len()).or_default() += 1;
-            files.extend(sample.images.iter().map(|i| format!("{i:?}")));
+            files.extend(&sample.images);
             let unknown = || "unknown".to_owned();
             *s.speed.entry(sample.labels.speed.map_or_else(unknown, |l| l.to_string())).or_default() += 1;
             *s.path.entry(sample.labels.path.map_or_else(unknown, |l| l.to_string())).or_default() += 1;
@@ -143,7 +143,7 @@ fn line(f: &mut fmt::Formatter<'_>, name: &str, counts: &Counts) -> fmt::Result 
     let rest = items.len().saturating_sub(12);
     let text: Vec<String> = items.iter().take(12).map(|(k, n)| format!("{k} {}", thousands(**n as u64))).collect();
     let more = if rest > 0 { format!(" · {rest} more") } else { String::new() };
-    writeln!(f, "{name:<12}{}{more}", text.join(" · "))
+    writeln!(f, "{name:<14}{}{more}", text.join(" · "))
 }
 
 fn table<'a>(f: &mut fmt::Formatter<'_>, name: &str, rows: impl Iterator<Item = (&'a str, usize)>) -> fmt::Result {
@@ -153,7 +153,7 @@ fn table<'a>(f: &mut fmt::Formatter<'_>, name: &str, rows: impl Iterator<Item = 
         let share = n as f64 / total.max(1) as f64;
         let bar = "█".repeat((share * 24.0).round() as usize);
         let head = if i == 0 { name } else { "" };
-        writeln!(f, "{head:<12}{label:<26}{:>8} {:>6.1} %  {bar}", thousands(n as u64), share * 100.0)?;
+        writeln!(f, "{head:<14}{label:<26}{:>8} {:>6.1} %  {bar}", thousands(n as u64), share * 100.0)?;
     }
     Ok(())
 }
@@ -162,13 +162,12 @@ impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = |n: usize| thousands(n as u64);
         let kinds: Vec<String> = self.kinds.iter().map(|(k, c)| format!("{} {k}", n(*c))).collect();
-        writeln!(f, "{:<12}{} ({})", "samples", n(self.samples), kinds.join(", "))?;
-        let counts: Vec<String> =
-            self.images_per_sample.iter().map(|(k, c)| format!("{k} images in {}", n(*c))).collect();
-        writeln!(f, "{:<12}{} different ({})", "images", n(self.image_files), counts.join(", "))?;
+        writeln!(f, "{:<14}{} ({})", "samples", n(self.samples), kinds.join(", "))?;
+        let counts: Vec<String> = self.images_per_sample.iter().map(|(k, c)| format!("{k} in {}", n(*c))).collect();
+        writeln!(f, "{:<14}{} different (per sample: {})", "images", n(self.image_files), counts.join(", "))?;
         writeln!(
             f,
-            "{:<12}answer {} · reasoning {} ({} different) · future {}",
+            "{:<14}answer {} · reasoning {} ({} different) · future {}",
             "with",
             n(self.with_answer),
             n(self.with_reasoning),
@@ -180,7 +179,7 @@ impl fmt::Display for Stats {
             let (name, n) = ("ego speed", n(q.n));
             writeln!(
                 f,
-                "{name:<12}{min:.1} .. {q25:.1} .. {median:.1} .. {q75:.1} .. {max:.1} m/s (quartiles of {n})"
+                "{name:<14}{min:.1} .. {q25:.1} .. {median:.1} .. {q75:.1} .. {max:.1} m/s (quartiles of {n})"
             )?;
         }
         let of = |counts: &Counts, label: &str| counts.get(label).copied().unwrap_or(0);

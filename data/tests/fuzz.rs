@@ -120,6 +120,20 @@ proptest! {
     }
 
     #[test]
+    fn damaged_poses_never_panic(damages in prop::collection::vec(damage(), 0..6)) {
+        let mut bytes = b"clip,t,x,y,heading,speed,frame\n".to_vec();
+        for i in 0..30 {
+            bytes.extend(format!("a,{},{},0.5,0.01,{i},f{i}.jpg\n", i as f64 * 0.3, i * 3).bytes());
+        }
+        damages.iter().for_each(|d| apply(&mut bytes, d));
+        if let Ok(samples) = data::poses::read("p.csv", &bytes) {
+            for pose in samples.iter().filter_map(|s| s.labels.future.as_ref()).flat_map(|f| &f.poses) {
+                prop_assert!(pose.x.is_finite() && pose.y.is_finite() && pose.heading.is_finite());
+            }
+        }
+    }
+
+    #[test]
     fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = read_bytes("fuzz", &bytes, &ReadOptions::default());
     }
