@@ -219,6 +219,13 @@ fn first_text(entry: &Entry) -> &str {
     entry.replies.first().map_or("", |r| r.text.as_str())
 }
 
+/// One run minus another on the samples that both finished, under the first one's truth, drawn together.
+/// `None` when they share no sample that knows the truth of the metric.
+pub fn compare(log: &Log, other: &Log, metric: Metric, bootstrap: Bootstrap) -> Option<Difference> {
+    let (own, others) = paired(&sorted(log), other);
+    difference(&own, &others, metric, bootstrap)
+}
+
 /// What the ego-speed-only answer may see of an entry.
 pub fn ego_row(entry: &Entry) -> EgoRow {
     EgoRow { speed_mps: entry.speed_mps, command: entry.command.clone(), clip: entry.clip.clone(), truth: entry.truth }

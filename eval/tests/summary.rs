@@ -3,9 +3,10 @@
 
 mod support;
 
+use eval::metrics::Metric;
 use eval::metrics::baseline::EgoRow;
 use eval::metrics::bootstrap::Bootstrap;
-use eval::summary::{BLIND, EGO_ONLY, MAJORITY, ego_row};
+use eval::summary::{BLIND, EGO_ONLY, MAJORITY, compare, ego_row};
 use eval::{Entry, Options, Reply, Summary, threshold};
 use scene::{MetaAction, Plan};
 use support::log;
@@ -50,6 +51,8 @@ fn blind_rows_are_paired_by_id() {
     assert_eq!((row.samples, s.model().samples, s.notes.len()), (250, 300, 1));
     let d = s.looks.unwrap();
     assert!(d.clear && d.figure.value > 0.1 && d.samples == 250, "{d:?}");
+    let same = compare(&log(300, |_| ()), &blind, Metric::Joint, options().bootstrap).unwrap();
+    assert_eq!(same, d);
     // Against itself there is no difference.
     let own = log(300, |_| ());
     assert!(!Summary::of(&own, Options { blind: Some(&own), ..options() }).looks.unwrap().clear);
