@@ -5,3 +5,4 @@
 //! P image patches, I merged image tokens.
 
 pub mod ops;
+pub mod sampling;

@@ -6,3 +6,4 @@
 
 mod schedules;
 mod support;
+mod warpers;
