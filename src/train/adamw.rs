@@ -299,7 +299,7 @@ impl InplaceOp1 for Update<'_> {
 
 fn update(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], s: Scalars) {
     const PART: usize = 1 << 14;
-    let part = |(((p, m), v), g): (((&mut [f32], &mut [f32]), &mut [f32]), &[f32])| {
+    let part = |p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]| {
         for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
             let g = g * s.clip;
             *m += s.one_minus_beta1 * (g - *m);
@@ -309,10 +309,10 @@ fn update(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], s: Scalars) {
         }
     };
     if p.len() <= PART {
-        return part((((p, m), v), g));
+        return part(p, m, v, g);
     }
     let chunks = p.par_chunks_mut(PART).zip(m.par_chunks_mut(PART)).zip(v.par_chunks_mut(PART));
-    chunks.zip(g.par_chunks(PART)).for_each(part);
+    chunks.zip(g.par_chunks(PART)).for_each(|(((p, m), v), g)| part(p, m, v, g));
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ impl Gradients {
     pub fn norm(&self) -> Result<f64> {
         let mut total = 0.;
         for grad in self.0.values() {
-            total += sum_of_squares(&*view(&on_host(grad)?)?);
+            total += sum_of_squares(&view(&on_host(grad)?)?);
         }
         Ok(total.sqrt())
     }
@@ -90,7 +90,7 @@ impl Gradients {
         let mut bad = Vec::new();
         for (name, grad) in &self.0 {
             // The sum of squares in f64 cannot overflow from finite f32 elements, so it is finite exactly when they are.
-            if !sum_of_squares(&*view(&on_host(grad)?)?).is_finite() {
+            if !sum_of_squares(&view(&on_host(grad)?)?).is_finite() {
                 bad.push(name.clone());
             }
         }

@@ -1,13 +1,20 @@
 //! One trainer per file, and the small pure functions they share.
 
 pub mod adamw;
+pub mod augment;
+pub mod auxiliary;
 pub mod checkpoint;
 pub mod clip;
+pub mod examples;
 pub mod fs;
 pub mod lock;
 pub mod metrics;
+pub mod order;
 pub mod progress;
 pub mod run;
 pub mod schedule;
+pub mod sft;
+pub mod sight;
 pub mod signals;
+pub mod snapshot;
 pub mod streams;

@@ -22,6 +22,7 @@ pub mod positions;
 pub mod processor;
 pub mod prompt;
 pub mod resize;
+pub mod sampling;
 pub mod score;
 pub mod stream;
 pub mod text;

@@ -13,3 +13,4 @@ mod schedules;
 mod sft;
 mod support;
 mod tokenizer;
+mod warpers;

@@ -153,6 +153,7 @@ impl CustomOp2 for SwiGlu {
             let chunks = dgate.par_chunks_mut(PART).zip(dup.par_chunks_mut(PART)).enumerate();
             chunks.for_each(|(i, (a, b))| part(i, a, b));
         }
-        Ok((Some(tensor(dgate, gate.shape())?), Some(tensor(dup, up.shape())?)))
+        let wanted = |t: &Tensor, grad: Vec<f32>| t.track_op().then(|| tensor(grad, t.shape())).transpose();
+        Ok((wanted(gate, dgate)?, wanted(up, dup)?))
     }
 }

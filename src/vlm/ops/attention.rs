@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
 /// Queries per tile: small enough that hidden parts of the causal triangle are skipped, large enough for `gemm`.
-const TILE: usize = 128;
+const TILE: usize = 64;
 
 /// q `(B, T, N, D)`, k and v `(B, S, K, D)`.
 pub(super) struct Attention {
@@ -336,6 +336,7 @@ impl CustomOp3 for Attention {
         (0..tasks)
             .into_par_iter()
             .try_for_each_init(init, |scratch, task| self.backward_group(task, &x, &grads, scratch))?;
-        Ok((Some(tensor(dq, q.shape())?), Some(tensor(dk, k.shape())?), Some(tensor(dv, v.shape())?)))
+        let wanted = |t: &Tensor, grad: Vec<f32>| t.track_op().then(|| tensor(grad, t.shape())).transpose();
+        Ok((wanted(q, dq)?, wanted(k, dk)?, wanted(v, dv)?))
     }
 }

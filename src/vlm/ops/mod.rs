@@ -6,9 +6,10 @@
 //! [`composed`] of candle primitives, which is also the yardstick of the tests. Arguments that track no gradient get
 //! none computed, arguments that are not contiguous are copied first, wrong shapes are errors that name them.
 //!
-//! Same input, machine and thread count give the same bits. A row of `linear` has the same bits in any batch of up to
-//! 16 rows (decoding), and so has a single query of `attention`; in larger products the `gemm` crate may order the sum
-//! by the number of rows, so a prefill and a decoding step agree to rounding only.
+//! Same input and machine give the same bits for any number of threads. A row of `linear` has the same bits in any
+//! batch of up to 16 rows (decoding), and the same in any larger one (measured with the pinned `gemm`, 17 to 300 rows),
+//! but the two differ by rounding; so do a prefill and a decoding step. A single query of `attention` depends on its own
+//! row only.
 
 mod activation;
 mod attention;

@@ -73,10 +73,11 @@ impl CustomOp2 for RmsNorm {
         };
         if !train_w {
             rows(&mut dx, d, |first, dx| part(first, dx, &mut []));
-            return Ok((Some(tensor(dx, shape)?), None));
+            return Ok((Some(tensor(dx, shape)?), None)); // x tracks, or there would be no backward pass
         }
         let dw = rows_reducing(&mut dx, d, d, part);
-        Ok((Some(tensor(dx, shape)?), Some(tensor(dw, w.shape())?)))
+        let dx = x.track_op().then(|| tensor(dx, shape)).transpose()?;
+        Ok((dx, Some(tensor(dw, w.shape())?)))
     }
 }
 
@@ -158,7 +159,7 @@ impl CustomOp3 for LayerNorm {
         _: &Tensor,
         g: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (shape, d) = (x.shape(), w.elem_count());
+        let d = w.elem_count();
         let g = g.contiguous()?;
         let (xs, ws, gs) = (view(x)?, view(w)?, view(&g)?);
         let (xs, ws, gs): (&[f32], &[f32], &[f32]) = (&xs, &ws, &gs);
@@ -169,10 +170,11 @@ impl CustomOp3 for LayerNorm {
         };
         if !w.track_op() && !b.track_op() {
             rows(&mut dx, d, |first, dx| part(first, dx, &mut []));
-            return Ok((Some(tensor(dx, shape)?), None, None));
+            return Ok((Some(tensor(dx, x.shape())?), None, None));
         }
         let mut dw = rows_reducing(&mut dx, d, 2 * d, part);
         let db = dw.split_off(d);
-        Ok((Some(tensor(dx, shape)?), Some(tensor(dw, w.shape())?), Some(tensor(db, b.shape())?)))
+        let wanted = |t: &Tensor, grad: Vec<f32>| t.track_op().then(|| tensor(grad, t.shape())).transpose();
+        Ok((wanted(x, dx)?, wanted(w, dw)?, wanted(b, db)?))
     }
 }
