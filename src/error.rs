@@ -115,6 +115,16 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+impl From<data::DataError> for Failure {
+    fn from(e: data::DataError) -> Self {
+        let failure = Failure::data(e.to_string());
+        match e.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
 impl From<candle_core::Error> for Failure {
     fn from(e: candle_core::Error) -> Self {
         Failure::device(format!("tensor operation failed: {e}"))

@@ -73,7 +73,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
             config.text.num_hidden_layers,
             config.text.hidden_size,
             config.vision.depth,
-            config.vision.hidden_size,
+            config.vision.embed_dim,
             texts.len()
         ))?;
     }
@@ -87,7 +87,7 @@ fn corpus(path: &Path, prompts: &Prompts) -> Result<Vec<String>> {
         let text = std::fs::read_to_string(path).map_err(io_at(path))?;
         return Ok(text.lines().map(str::to_owned).collect());
     }
-    let set = data::load(path, &ReadOptions::default()).map_err(Failure::from)?;
+    let set = data::load(path, &ReadOptions::default())?;
     let mut texts = Vec::new();
     for sample in &set.samples {
         if let Some(lesson) = examples::lesson(prompts, sample, true)? {

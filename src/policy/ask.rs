@@ -8,7 +8,7 @@ use crate::{
         encode::Encoded,
         generate::Finish,
         processor::Pixels,
-        sampling::{Sampler, SamplingParams},
+        sampling::{SamplingParams, Stream},
         stream::Detokenizer,
     },
 };
@@ -28,7 +28,7 @@ pub struct Decoding {
 impl Decoding {
     /// The most probable token each time.
     pub fn greedy(max_new_tokens: usize) -> Self {
-        Decoding { sampling: SamplingParams::greedy(), max_new_tokens, seed: 0 }
+        Decoding { sampling: SamplingParams::default(), max_new_tokens, seed: 0 }
     }
 }
 
@@ -85,17 +85,19 @@ impl Planner {
         let begin = Instant::now();
         let tokenizer = &self.encoder.tokenizer;
         let (batch, images) = self.batch(rows)?;
-        let mut samplers: Vec<Sampler> = rows
-            .iter()
-            .zip(seeds)
-            .map(|(row, seed)| Sampler::new(decoding.sampling.clone(), *seed, &row.ids))
-            .collect::<Result<_>>()?;
+        let mut contexts: Vec<Vec<u32>> = rows.iter().map(|row| row.ids.clone()).collect();
+        let mut streams: Vec<Stream> = seeds.iter().map(|seed| Stream::new(*seed, "answer", 0)).collect();
         let options = GenerateOptions {
+            samples: 1,
             max_new_tokens: decoding.max_new_tokens,
             eos: tokenizer.eos().to_vec(),
             logp_temperature: 1.0,
         };
-        let mut choose = |row: usize, logits: &mut [f32]| samplers[row].next(logits);
+        let mut choose = |row: usize, logits: &mut [f32]| {
+            let choice = decoding.sampling.choose(logits, &contexts[row], &mut streams[row])?;
+            contexts[row].push(choice.token);
+            Ok(choice.token)
+        };
         let done = self.vlm.generate(&batch, images.as_ref(), &options, &mut choose, &mut |token| {
             let visible = !options.eos.contains(&token.id);
             if !visible || on_token(token.row, token.id) { Flow::Continue } else { Flow::StopRow }

@@ -17,7 +17,7 @@ use super::{
     order::Order,
     progress::{Progress, Step},
     run::Run,
-    schedule::{Schedule, ScheduleOptions},
+    schedule::{Schedule, ScheduleOptions, SchedulerType},
     sight,
     signals::Stop,
     snapshot::{self, State},
@@ -26,11 +26,11 @@ use super::{
 use crate::{
     error::{Failure, Result},
     policy::Planner,
-    settings::Settings,
+    settings::{ClassBalance, LrScheduler, Settings},
     vlm::{encode::Encoded, ops, processor::Pixels},
 };
 use candle_core::{Tensor, Var};
-use data::Sample;
+use data::{Sample, balance::Balance};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -128,7 +128,7 @@ impl<'a> Trainer<'a> {
             train,
             val,
             recipe: Recipe { think: sft.think, flip: settings.augment.flip, jitter: settings.augment.jitter },
-            order: Order::new(train, sft.class_balance.into(), sft.shuffle, sft.seed),
+            order: Order::new(train, balance(sft.class_balance), sft.shuffle, sft.seed),
             schedule: schedule(settings, total)?,
             head,
             vars,
@@ -398,9 +398,28 @@ fn schedule(settings: &Settings, total: u64) -> Result<Schedule> {
     let warmup = if sft.warmup_steps > 0 { sft.warmup_steps as f64 } else { sft.warmup_ratio };
     ScheduleOptions {
         learning_rate: sft.learning_rate,
-        lr_scheduler_type: sft.lr_scheduler_type.into(),
+        lr_scheduler_type: curve(sft.lr_scheduler_type),
         warmup_steps: warmup,
         ..ScheduleOptions::default()
     }
     .resolve(total)
+}
+
+fn curve(kind: LrScheduler) -> SchedulerType {
+    match kind {
+        LrScheduler::Linear => SchedulerType::Linear,
+        LrScheduler::Cosine => SchedulerType::Cosine,
+        LrScheduler::CosineWithMinLr => SchedulerType::CosineWithMinLr,
+        LrScheduler::Polynomial => SchedulerType::Polynomial,
+        LrScheduler::Constant => SchedulerType::Constant,
+        LrScheduler::ConstantWithWarmup => SchedulerType::ConstantWithWarmup,
+    }
+}
+
+fn balance(kind: ClassBalance) -> Balance {
+    match kind {
+        ClassBalance::None => Balance::None,
+        ClassBalance::Sqrt => Balance::Sqrt,
+        ClassBalance::Uniform => Balance::Uniform,
+    }
 }
