@@ -5,7 +5,7 @@
 //! (Strings a template builds without writing them are bounded by the instructions alone.) As in
 //! `transformers`: blocks are trimmed, `tojson` writes Python's separators, `raise_exception` and `strftime_now` exist,
 //! and `chat_template.jinja` goes before `chat_template.json` and the template in `tokenizer_config.json`.
-//! Without any, the ChatML rendering written out in [`chatml`] is used.
+//! Without any, the ChatML rendering written out in [`ChatTemplate::chatml`] is used.
 
 mod functions;
 
