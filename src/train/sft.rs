@@ -17,7 +17,7 @@ use super::{
     order::Order,
     progress::{Progress, Step},
     run::Run,
-    schedule::{Schedule, ScheduleOptions, SchedulerType},
+    schedule::{Schedule, ScheduleOptions, SchedulerKwargs, SchedulerType},
     sight,
     signals::Stop,
     snapshot::{self, State},
@@ -400,6 +400,10 @@ fn schedule(settings: &Settings, total: u64) -> Result<Schedule> {
         learning_rate: sft.learning_rate,
         lr_scheduler_type: curve(sft.lr_scheduler_type),
         warmup_steps: warmup,
+        lr_scheduler_kwargs: match sft.lr_scheduler_type {
+            LrScheduler::CosineWithMinLr => SchedulerKwargs { min_lr_rate: Some(0.1), ..SchedulerKwargs::default() },
+            _ => SchedulerKwargs::default(),
+        },
         ..ScheduleOptions::default()
     }
     .resolve(total)
