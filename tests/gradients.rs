@@ -151,3 +151,29 @@ fn frames_and_pictures_are_independent() {
         );
     });
 }
+
+/// Other shapes than the fixtures': head tied or not, no or other DeepStack blocks, small and large windows.
+#[test]
+fn variations_learn() {
+    each_family(|what, ckpt, case| {
+        let json = support::json(&ckpt.join("config.json")).unwrap();
+        for (place, key, value) in [
+            ("", "tie_word_embeddings", serde_json::json!(true)),
+            ("", "tie_word_embeddings", serde_json::json!(false)),
+            ("/vision_config", "deepstack_visual_indexes", serde_json::json!([])),
+            ("/vision_config", "deepstack_visual_indexes", serde_json::json!([0, 1])),
+            ("/vision_config", "window_size", serde_json::json!(28)),
+            ("/vision_config", "window_size", serde_json::json!(1120)),
+            ("/vision_config", "fullatt_block_indexes", serde_json::json!([])),
+            ("/text_config", "attention_bias", serde_json::json!(true)),
+        ] {
+            let mut json = json.clone();
+            let Some(table) = json.pointer_mut(place) else { continue };
+            table[key] = value.clone();
+            let config = reinsman::vlm::VlmConfig::from_json(&json).unwrap();
+            let options = LoadOptions { trainable: Trainable::All, ..Default::default() };
+            let vlm = Vlm::random(config, 5, &options).unwrap();
+            assert_all_learn(&format!("{what} {key} {value}"), &vlm, case);
+        }
+    });
+}

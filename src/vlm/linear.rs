@@ -4,7 +4,7 @@
 //! gradient is made. Trainable weights stay f32 and are cast to the activation's dtype where they are used.
 
 use super::{build::Scope, lora::Slot, ops};
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 
 /// `x @ w.T + b (+ adapter)`.
 #[derive(Debug, Clone)]
@@ -25,14 +25,33 @@ impl Linear {
 
     /// x `(.., I)`, result `(.., O)`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut y = matmul(x, &self.weight)?;
-        if let Some(bias) = &self.bias {
-            y = y.broadcast_add(&bias.to_dtype(x.dtype())?)?;
-        }
+        let y = affine(x, &self.weight, self.bias.as_ref())?;
         match &self.slot {
             Some(slot) => slot.add_to(x, y),
             None => Ok(y),
         }
+    }
+
+    /// `n` equal parts of the output, `(.., O/n)` each, as from `n` layers side by side.
+    ///
+    /// Cutting the weight instead of the result saves the backward pass from padding a gradient of the result's size
+    /// for every part. An adapter spans all parts, so with one the result is cut.
+    pub(crate) fn forward_parts(&self, x: &Tensor, n: usize) -> Result<Vec<Tensor>> {
+        if self.slot.is_some() {
+            return self.forward(x)?.chunk(n, D::Minus1);
+        }
+        let weights = self.weight.chunk(n, 0)?;
+        let biases = self.bias.as_ref().map(|bias| bias.chunk(n, 0)).transpose()?;
+        (0..n).map(|i| affine(x, &weights[i], biases.as_ref().map(|b| &b[i]))).collect()
+    }
+}
+
+/// `x @ w.T + b`.
+fn affine(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let y = matmul(x, w)?;
+    match bias {
+        Some(bias) => y.broadcast_add(&bias.to_dtype(x.dtype())?),
+        None => Ok(y),
     }
 }
 

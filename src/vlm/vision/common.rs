@@ -62,8 +62,8 @@ impl Attention {
     fn forward(&self, x: &Tensor, rope: &Rope, mask: &Mask) -> Result<Tensor> {
         let (patches, width) = x.dims2()?;
         let head_dim = width / self.heads;
-        let qkv = self.qkv.forward(x)?;
-        let part = |i: usize| qkv.narrow(1, i * width, width)?.reshape((1, patches, self.heads, head_dim));
+        let parts = self.qkv.forward_parts(x, 3)?;
+        let part = |i: usize| parts[i].reshape((1, patches, self.heads, head_dim));
         let (q, k, v) = (rope.apply(&part(0)?)?, rope.apply(&part(1)?)?, part(2)?);
         let y = ops::attention(&q, &k, &v, mask, 1. / (head_dim as f64).sqrt())?;
         self.proj.forward(&y.reshape((patches, width))?)
