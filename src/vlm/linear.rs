@@ -1,7 +1,6 @@
 //! Linear layers and norms: a weight that may be trainable or frozen, an optional bias, an optional adapter.
 //!
-//! A frozen weight goes through `ops::frozen_linear`, so its backward reaches only the input and no dense
-//! gradient is made. Trainable weights stay f32 and are cast to the activation's dtype where they are used.
+//! No gradient is made for a weight that tracks none. Trainable weights stay f32 and are cast to the activation's dtype where they are used.
 
 use super::{build::Scope, lora::Slot, ops};
 use candle_core::{D, Result, Tensor};
@@ -48,16 +47,15 @@ impl Linear {
 
 /// `x @ w.T + b`.
 fn affine(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let y = matmul(x, w)?;
     match bias {
-        Some(bias) => y.broadcast_add(&bias.to_dtype(x.dtype())?),
-        None => Ok(y),
+        Some(bias) => ops::linear_bias(x, &w.to_dtype(x.dtype())?, &bias.to_dtype(x.dtype())?),
+        None => matmul(x, w),
     }
 }
 
-/// `x @ w.T`, with a gradient for w only when it is a variable.
+/// `x @ w.T`; only a variable weight gets a gradient.
 pub(crate) fn matmul(x: &Tensor, w: &Tensor) -> Result<Tensor> {
-    if w.track_op() { ops::linear(x, &w.to_dtype(x.dtype())?) } else { ops::frozen_linear(x, &w.to_dtype(x.dtype())?) }
+    ops::linear(x, &w.to_dtype(x.dtype())?)
 }
 
 /// RMSNorm or LayerNorm over the last dimension.

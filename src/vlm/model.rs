@@ -11,7 +11,7 @@ use super::{
     init,
     linear::matmul,
     lora::{Adapter, LoraSpec, compile},
-    ops::Mask,
+    ops::{self, Mask},
     positions::text_rope,
     text::{Context, TextModel},
     vision::{self, Grid, Tower},
@@ -351,17 +351,14 @@ impl Vlm {
         }
         let table = &self.net.language_model.embed;
         let shape = (batch.rows, batch.width, self.config.text.hidden_size);
-        let look_up = |ids: Vec<u32>| -> candle_core::Result<Tensor> {
-            let count = ids.len();
-            table.index_select(&Tensor::from_vec(ids, count, &self.device)?, 0)?.to_dtype(self.dtype)
-        };
+        let look_up = |ids: &[u32]| -> candle_core::Result<Tensor> { ops::embedding(ids, table)?.to_dtype(self.dtype) };
         let Some(images) = images.filter(|_| have > 0) else {
-            return Ok(look_up(batch.ids.clone())?.reshape(shape)?);
+            return Ok(look_up(&batch.ids)?.reshape(shape)?);
         };
         // Runs of text and picture alternate: looking up text only and joining the runs copies each row once.
         let runs = runs(batch.ids.len(), &batch.visual);
         let text_ids = runs.iter().filter(|run| !run.visual).flat_map(|run| &batch.ids[run.from..run.to]);
-        let text = look_up(text_ids.copied().collect())?;
+        let text = look_up(&text_ids.copied().collect::<Vec<u32>>())?;
         let embeds = images.embeds.to_dtype(self.dtype)?;
         let (mut text_at, mut image_at) = (0, 0);
         let mut parts = Vec::with_capacity(runs.len());

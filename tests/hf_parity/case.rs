@@ -2,7 +2,11 @@
 
 use crate::support::{self, Tensors};
 use candle_core::Tensor;
-use reinsman::vlm::{Batch, ImageFeatures, Row, Trace, Visual, Vlm, VlmConfig};
+use reinsman::vlm::{
+    Batch, ImageFeatures, Row, Trace, Visual, Vlm, VlmConfig,
+    image::{Loading, Rgb},
+    processor::{Pixels, Processor},
+};
 use std::path::Path;
 
 pub struct Case {
@@ -12,7 +16,7 @@ pub struct Case {
     pub visuals: Vec<Vec<Visual>>,
     pub grids: Vec<[usize; 3]>,
     pub left_padded: bool,
-    /// Pixel rows of all pictures, unless the case has none or they cannot be had.
+    /// Pixel rows of all pictures, unless the case has none.
     pub pixels: Option<Tensor>,
 }
 
@@ -48,19 +52,6 @@ impl Case {
             Batch::right_padded(config, &rows, pad)
         };
         batch.unwrap()
-    }
-
-    /// [`Case::runnable`]; otherwise says what is left out.
-    pub fn runnable_or_excused(&self, what: &str) -> bool {
-        if !self.runnable() {
-            eprintln!("{what}: left out, no pixel_values");
-        }
-        self.runnable()
-    }
-
-    /// Whether the forward pass can be run: text only, or the pixels are at hand.
-    pub fn runnable(&self) -> bool {
-        self.grids.is_empty() || self.pixels.is_some()
     }
 
     pub fn images(&self, vlm: &Vlm, trace: Option<&mut Trace>) -> Option<ImageFeatures> {
@@ -115,10 +106,8 @@ fn share_out(rows: &[Vec<u32>], grids: &[[usize; 3]], config: &VlmConfig) -> Vec
     shared
 }
 
-/// Pixel rows of a case: from its file, else joined from cases of the same pictures.
-///
-/// The trimmed fixtures keep pixels only for `single`; the others are to be computed by our own processor from the
-/// pictures in `images/` (scene_a is the picture of `single`, scene_b that of `single_b`).
+/// Pixel rows of a case: from its file, else by our own processor from the pictures in `images/` (scene_a is the
+/// picture of `single`, scene_b that of `single_b`, all others show both).
 fn pixels(family: &Path, name: &str, tensors: &Tensors, grids: &[[usize; 3]]) -> Option<Tensor> {
     if grids.is_empty() {
         return None;
@@ -126,10 +115,17 @@ fn pixels(family: &Path, name: &str, tensors: &Tensors, grids: &[[usize; 3]]) ->
     if let Some(pixels) = tensors.get("pixel_values") {
         return Some(pixels.clone());
     }
-    if name == "single" || name == "single_b" {
-        return None;
-    }
-    let single = support::tensors(&family.join("case_single.safetensors"))?.remove("pixel_values")?;
-    let single_b = support::tensors(&family.join("case_single_b.safetensors"))?.remove("pixel_values")?;
-    Tensor::cat(&[single, single_b], 0).ok()
+    let processor = Processor::from_dir(&family.join("ckpt")).unwrap();
+    let pictures: &[&str] = match name {
+        "single" => &["scene_a.png"],
+        "single_b" => &["scene_b.png"],
+        _ => &["scene_a.png", "scene_b.png"],
+    };
+    let load = |picture: &&str| {
+        let path = family.parent().unwrap().join("images").join(picture);
+        processor.image(&Rgb::open(&path, &Loading::default()).unwrap()).unwrap()
+    };
+    let (pixels, found) = Pixels::concat(&pictures.iter().map(load).collect::<Vec<_>>()).unwrap().unwrap();
+    assert_eq!(found, grids, "grids of {name}");
+    Some(pixels)
 }

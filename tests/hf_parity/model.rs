@@ -57,10 +57,8 @@ fn every_case_forward() {
             let what = format!("{} {file}", family.display());
             let case = Case::read(&family, &file, vlm.config()).unwrap();
             check_positions(&what, &case, &vlm);
-            if case.runnable_or_excused(&what) {
-                check_forward(&what, &case, &vlm);
-                runs += 1;
-            }
+            check_forward(&what, &case, &vlm);
+            runs += 1;
         }
         assert!(runs > 0, "{}: no case could be run", family.display());
     }
@@ -119,7 +117,7 @@ fn bf16_stays_near() {
         let full = Vlm::load(&family.join("ckpt"), &LoadOptions::default()).unwrap();
         let cases = ["case_single.safetensors", "case_text_only.safetensors"];
         let mut cases = cases.iter().filter_map(|file| Case::read(&family, file, half.config()));
-        let case = cases.find(Case::runnable).expect("a case that runs");
+        let case = cases.next().expect("a case");
         let batch = case.batch(half.config());
         let logits = |vlm: &Vlm| {
             let images = case.images(vlm, None);
