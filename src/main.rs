@@ -1,6 +1,6 @@
 //! The reinsman binary: parse, run, say what went wrong, exit with the code of its kind.
 
-use reinsman::{cli, error};
+use reinsman::{cli, error, vlm::ops};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -8,6 +8,7 @@ fn main() -> ExitCode {
     let outcome = cli::parse(std::env::args_os()).and_then(|cli| match cli {
         Some(cli) => {
             limit_threads(cli.shared.threads);
+            ops::keep_heap();
             cli::run(&cli)
         }
         None => Ok(()),
@@ -21,12 +22,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// `--threads N` for the pools of both candle and rayon, which read these variables when first used.
+/// `--threads N` for rayon and gemm, which read the variable when first used. candle's own pool spins while it waits and
+/// made a backward pass two to three times slower, so it keeps to one thread unless the user sets it.
 #[allow(unsafe_code)]
 fn limit_threads(threads: Option<usize>) {
-    let Some(threads) = threads else { return };
-    for variable in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+    let set = |variable: &str, value: String| {
         // SAFETY: called once at the start of `main`, before any other thread exists.
-        unsafe { std::env::set_var(variable, threads.to_string()) };
+        unsafe { std::env::set_var(variable, value) };
+    };
+    if let Some(threads) = threads {
+        set("RAYON_NUM_THREADS", threads.to_string());
+    }
+    if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
+        set("CANDLE_NUM_THREADS", "1".into());
     }
 }

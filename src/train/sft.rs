@@ -27,7 +27,7 @@ use crate::{
     error::{Failure, Result},
     policy::Planner,
     settings::{ClassBalance, LrScheduler, Settings},
-    vlm::{encode::Encoded, ops, processor::Pixels},
+    vlm::{encode::Encoded, processor::Pixels},
 };
 use candle_core::{Tensor, Var};
 use data::{Sample, balance::Balance};
@@ -92,7 +92,6 @@ impl<'a> Trainer<'a> {
         val: &'a [Sample],
         image_tokens: Option<usize>,
     ) -> Result<Self> {
-        ops::keep_heap();
         let sft = &settings.sft;
         let mut vars = planner.vlm.vars().clone();
         if vars.is_empty() {
