@@ -3,13 +3,10 @@
 use super::planner::{Planner, Question};
 use crate::{
     error::Result,
+    streams::Stream,
     vlm::{
-        Batch, Flow, GenerateOptions, ImageFeatures, Row, Visual,
-        encode::Encoded,
-        generate::Finish,
-        processor::Pixels,
-        sampling::{SamplingParams, Stream},
-        stream::Detokenizer,
+        Batch, Flow, GenerateOptions, ImageFeatures, Row, Visual, encode::Encoded, generate::Finish, processor::Pixels,
+        sampling::SamplingParams, stream::Detokenizer,
     },
 };
 use std::time::Instant;
@@ -86,7 +83,7 @@ impl Planner {
         let tokenizer = &self.encoder.tokenizer;
         let (batch, images) = self.batch(rows)?;
         let mut contexts: Vec<Vec<u32>> = rows.iter().map(|row| row.ids.clone()).collect();
-        let mut streams: Vec<Stream> = seeds.iter().map(|seed| Stream::new(*seed, "answer", 0)).collect();
+        let mut streams: Vec<Stream> = seeds.iter().map(|seed| Stream::new(*seed, "answer")).collect();
         let options = GenerateOptions {
             samples: 1,
             max_new_tokens: decoding.max_new_tokens,

@@ -9,7 +9,7 @@
 
 use crate::{
     error::{Failure, Result},
-    train::streams::Stream,
+    streams::Stream,
     vlm::ops,
 };
 use candle_core::{D, DType, Device, Tensor, Var};

@@ -2,10 +2,11 @@
 //! planner's own prompt, the answer gets labels. Evaluation, `data show` and the trainer all go through here, so what
 //! is shown is what is trained.
 
-use super::{augment, streams::Stream};
+use super::augment;
 use crate::{
     error::{Failure, Result},
     policy::Planner,
+    streams::Stream,
     vlm::{
         Batch, ImageFeatures, Row, Targets, Visual, Vlm,
         encode::{Encoded, IGNORED, Unscored},
@@ -198,10 +199,10 @@ pub fn survey(planner: &Planner, samples: &[Sample], think: bool, max_length: us
     }
     let longest = out.too_long.iter().min().map(|over| over + max_length);
     Err(match longest {
-        Some(tokens) => {
-            Failure::data(format!("every sample is too long: the shortest has {tokens} tokens, {max_length} are allowed"))
-                .hint("raise sft.max_length, or lower sft.max_pixels")
-        }
+        Some(tokens) => Failure::data(format!(
+            "every sample is too long: the shortest has {tokens} tokens, {max_length} are allowed"
+        ))
+        .hint("raise sft.max_length, or lower sft.max_pixels"),
         None => Failure::data(format!("none of {} samples teaches anything", samples.len()))
             .hint("training needs answers: plan labels or assistant turns; see `reinsman data stats`"),
     })

@@ -12,7 +12,6 @@ use super::{
     checkpoint::{self, Checkpoint},
     clip::{Gradients, clip_coefficient},
     examples::{Example, Recipe, row},
-    fs::RealFs,
     metrics::Metrics,
     order::Order,
     progress::{Progress, Step},
@@ -21,12 +20,13 @@ use super::{
     sight,
     signals::Stop,
     snapshot::{self, State},
-    streams::Stream,
 };
 use crate::{
     error::{Failure, Result},
+    files::RealFs,
     policy::Planner,
     settings::{ClassBalance, LrScheduler, Settings},
+    streams::Stream,
     vlm::{encode::Encoded, processor::Pixels},
 };
 use candle_core::{Tensor, Var};
@@ -238,8 +238,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn line(&self, report: &Report) -> Value {
-        let per_step = (self.settings.sft.per_device_train_batch_size
-            * self.settings.sft.gradient_accumulation_steps) as f64;
+        let per_step =
+            (self.settings.sft.per_device_train_batch_size * self.settings.sft.gradient_accumulation_steps) as f64;
         let mut line = Map::new();
         line.insert("step".into(), json!(self.state.step));
         line.insert("epoch".into(), json!(self.state.step as f64 * per_step / self.train.len() as f64));
@@ -274,7 +274,7 @@ impl<'a> Trainer<'a> {
             report.ids.extend(examples.iter().map(|e| e.id.clone()));
             if self.planner.vlm.adapter_spec().is_some_and(|spec| spec.dropout > 0.0) {
                 let name = format!("dropout/{step}/{part}");
-                self.planner.vlm.set_dropout(Some(crate::vlm::init::Stream::new(sft.seed, &name)));
+                self.planner.vlm.set_dropout(Some(Stream::new(sft.seed, &name)));
             }
             gradients.add(self.micro(&examples, step, &mut report)?)?;
         }
