@@ -224,7 +224,7 @@ fn read(paths: &[PathBuf], settings: &Settings) -> Result<Vec<Sample>> {
 fn training_data(planner: &Planner, settings: &Settings) -> Result<(Vec<Sample>, Survey)> {
     let samples = read(&settings.data.train, settings)?;
     let sft = &settings.sft;
-    let survey = examples::survey(planner, &samples, sft.think, sft.max_length, settings.data.skip_bad)?;
+    let survey = examples::survey(&planner.encoder, &planner.prompts, &samples, sft.think, sft.max_length, settings.data.skip_bad)?;
     let mut keep = vec![false; samples.len()];
     survey.usable.iter().for_each(|i| keep[*i] = true);
     let usable = samples.into_iter().zip(keep).filter_map(|(sample, keep)| keep.then_some(sample)).collect();

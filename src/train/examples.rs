@@ -9,7 +9,7 @@ use crate::{
     streams::Stream,
     vlm::{
         Batch, ImageFeatures, Row, Targets, Visual, Vlm,
-        encode::{Encoded, IGNORED, Unscored},
+        encode::{Encoded, Encoder, IGNORED, Unscored},
         image::{Loading, Rgb},
         processor::Pixels,
         prompt::Prompts,
@@ -95,11 +95,17 @@ impl Recipe {
     ///
     /// # Errors
     /// Pictures, prompts, length: with the sample's id.
-    pub fn example(&self, planner: &Planner, sample: &Sample, stream: &mut Stream) -> Result<Option<Example>> {
+    pub fn example(
+        &self,
+        encoder: &Encoder,
+        prompts: &Prompts,
+        sample: &Sample,
+        stream: &mut Stream,
+    ) -> Result<Option<Example>> {
         let flip = self.flip && stream.below(2) == 1;
         let mirrored = if flip { augment::mirrored(sample) } else { None };
         let taught = mirrored.as_ref().unwrap_or(sample);
-        let Some(lesson) = lesson(&planner.prompts, taught, self.think)? else { return Ok(None) };
+        let Some(lesson) = lesson(prompts, taught, self.think)? else { return Ok(None) };
         let mut images = pictures(sample)?;
         for image in &mut images {
             if mirrored.is_some() {
@@ -109,8 +115,7 @@ impl Recipe {
                 augment::jitter(image, self.jitter, stream);
             }
         }
-        let encoded = planner
-            .encoder
+        let encoded = encoder
             .encode(&lesson.turns, &images, &lesson.unscored)
             .map_err(|e| e.context(format!("sample {}", sample.id)))?;
         Ok(Some(Example { id: sample.id.clone(), encoded, aux: taught.aux.clone() }))
@@ -173,27 +178,19 @@ pub struct Survey {
     pub bad: Vec<String>,
 }
 
-/// Measures every sample. Samples over `max_length` are dropped and counted, never cut.
+/// Measures every sample, and fails when none can be trained on.
 ///
 /// # Errors
-/// A missing picture or a count that does not match, unless `skip_bad`; nothing usable at all.
-pub fn survey(planner: &Planner, samples: &[Sample], think: bool, max_length: usize, skip_bad: bool) -> Result<Survey> {
-    let measured: Vec<Result<Option<(usize, usize)>>> =
-        samples.par_iter().map(|sample| measure(planner, sample, think)).collect();
-    let mut out = Survey::default();
-    for (i, (sample, result)) in samples.iter().zip(measured).enumerate() {
-        match result {
-            Ok(None) => out.nothing += 1,
-            Ok(Some((tokens, _))) if tokens > max_length => out.too_long.push(tokens - max_length),
-            Ok(Some((tokens, answer))) => {
-                out.usable.push(i);
-                out.tokens.push(tokens);
-                out.answer_tokens.push(answer);
-            }
-            Err(e) if skip_bad => out.bad.push(e.context(format!("sample {}", sample.id)).message),
-            Err(e) => return Err(e.context(format!("sample {}", sample.id))),
-        }
-    }
+/// As [`Survey::of`]; nothing usable at all.
+pub fn survey(
+    encoder: &Encoder,
+    prompts: &Prompts,
+    samples: &[Sample],
+    think: bool,
+    max_length: usize,
+    skip_bad: bool,
+) -> Result<Survey> {
+    let out = Survey::of(encoder, prompts, samples, think, max_length, skip_bad)?;
     if !out.usable.is_empty() {
         return Ok(out);
     }
@@ -208,14 +205,47 @@ pub fn survey(planner: &Planner, samples: &[Sample], think: bool, max_length: us
     })
 }
 
+impl Survey {
+    /// Measures every sample. Samples over `max_length` are dropped and counted, never cut.
+    ///
+    /// # Errors
+    /// A missing picture or a count that does not match, unless `skip_bad`.
+    pub fn of(
+        encoder: &Encoder,
+        prompts: &Prompts,
+        samples: &[Sample],
+        think: bool,
+        max_length: usize,
+        skip_bad: bool,
+    ) -> Result<Survey> {
+        let measured: Vec<Result<Option<(usize, usize)>>> =
+            samples.par_iter().map(|sample| measure(encoder, prompts, sample, think)).collect();
+        let mut out = Survey::default();
+        for (i, (sample, result)) in samples.iter().zip(measured).enumerate() {
+            match result {
+                Ok(None) => out.nothing += 1,
+                Ok(Some((tokens, _))) if tokens > max_length => out.too_long.push(tokens - max_length),
+                Ok(Some((tokens, answer))) => {
+                    out.usable.push(i);
+                    out.tokens.push(tokens);
+                    out.answer_tokens.push(answer);
+                }
+                Err(e) if skip_bad => out.bad.push(e.context(format!("sample {}", sample.id)).message),
+                Err(e) => return Err(e.context(format!("sample {}", sample.id))),
+            }
+        }
+        Ok(out)
+    }
+}
+
 /// (tokens, tokens with loss) of a sample.
-fn measure(planner: &Planner, sample: &Sample, think: bool) -> Result<Option<(usize, usize)>> {
-    let Some(lesson) = lesson(&planner.prompts, sample, think)? else { return Ok(None) };
+fn measure(encoder: &Encoder, prompts: &Prompts, sample: &Sample, think: bool) -> Result<Option<(usize, usize)>> {
+    let Some(lesson) = lesson(prompts, sample, think)? else { return Ok(None) };
     let grids = sample.images.iter().map(|image| {
         let (width, height) = image_size(image)?;
-        planner.encoder.processor.grid(width, height)
+        encoder.processor.grid(width, height)
     });
-    let layout = planner.encoder.layout(&lesson.turns, &grids.collect::<Result<Vec<_>>>()?, &lesson.unscored)?;
+    let layout = encoder.layout(&lesson.turns, &grids.collect::<Result<Vec<_>>>()?, &lesson.unscored)?;
     let scored = layout.labels.iter().skip(1).filter(|label| **label != IGNORED).count();
     Ok((scored > 0).then_some((layout.ids.len(), scored)))
 }

@@ -316,7 +316,8 @@ impl<'a> Trainer<'a> {
         let make = |(position, index): &(u64, usize)| {
             let mut stream = Stream::new(self.settings.sft.seed, &format!("augment/{position}"));
             let sample = &self.train[*index];
-            self.recipe.example(self.planner, sample, &mut stream)?.ok_or_else(|| {
+            let Planner { encoder, prompts, .. } = self.planner;
+            self.recipe.example(encoder, prompts, sample, &mut stream)?.ok_or_else(|| {
                 Failure::data(format!("sample {} teaches nothing", sample.id)).hint("see `reinsman data check`")
             })
         };

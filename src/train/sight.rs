@@ -39,7 +39,8 @@ pub fn measure(planner: &Planner, samples: &[Sample], think: bool, limit: usize)
         if rows.len() == limit {
             break;
         }
-        if let Some(example) = recipe.example(planner, sample, &mut Stream::new(0, "sight"))?
+        let stream = &mut Stream::new(0, "sight");
+        if let Some(example) = recipe.example(&planner.encoder, &planner.prompts, sample, stream)?
             && !example.encoded.pixels.is_empty()
         {
             rows.push(example.encoded);
