@@ -109,7 +109,9 @@ impl Records {
             return Err(Failure::usage("poses hold no questions").hint("only `reinsman data label` reads them"));
         }
         let mut map = LabelMap::default();
-        self.map.iter().try_for_each(|rule| map.add(rule))?;
+        for rule in &self.map {
+            map.add(rule)?;
+        }
         Ok(ReadOptions {
             format: self.format.clone(),
             map,

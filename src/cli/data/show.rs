@@ -278,15 +278,21 @@ impl Shown<'_> {
         };
         for span in spans(&self.encoded) {
             let ids = &self.encoded.ids[span.tokens];
-            match (span.image, ids.first()) {
-                (Some(_), Some(id)) => {
-                    let text = format!("{id}x{}", ids.len());
-                    word(&text, &ink.image(&text));
-                }
-                _ => ids.iter().map(u32::to_string).for_each(|text| {
-                    let shown = if span.loss { ink.loss(&text) } else { text.clone() };
-                    word(&text, &shown);
-                }),
+            if let (Some(_), Some(id)) = (span.image, ids.first()) {
+                let text = format!("{id}x{}", ids.len());
+                word(&text, &ink.image(&text));
+                continue;
+            }
+            for (i, id) in ids.iter().enumerate() {
+                let text = match (span.loss, ink) {
+                    // One pair of marks around the whole run.
+                    (true, Ink::Marks) => {
+                        let (open, close) = (if i == 0 { "«" } else { "" }, if i + 1 == ids.len() { "»" } else { "" });
+                        format!("{open}{id}{close}")
+                    }
+                    _ => id.to_string(),
+                };
+                word(&text, &if span.loss && ink == Ink::Colour { ink.loss(&text) } else { text.clone() });
             }
         }
         out + "\n"

@@ -112,22 +112,26 @@ fn table(title: &str, groups: &BTreeMap<String, Stats>) -> String {
         (|s| &s.speed, SpeedAction::ALL.iter().map(|l| l.as_str()).collect()),
         (|s| &s.path, PathAction::ALL.iter().map(|l| l.as_str()).collect()),
     ];
-    let mut columns: Vec<(String, Box<dyn Fn(&Stats) -> usize>)> = Vec::new();
+    let mut columns: Vec<(&str, Axis, &str)> = Vec::new();
     for ((axis, labels), missing) in axes.into_iter().zip(["no speed", "no path"]) {
         for (label, head) in labels.into_iter().map(|l| (l, l)).chain([("unknown", missing)]) {
             if groups.values().any(|stats| axis(stats).contains_key(label)) {
-                columns.push((head.into(), Box::new(move |stats| axis(stats).get(label).copied().unwrap_or(0))));
+                columns.push((head, axis, label));
             }
         }
     }
-    let name = |text: &str| text.chars().rev().take(26).collect::<Vec<_>>().into_iter().rev().collect::<String>();
+    // Long names differ at their end: folders come first.
+    let name = |text: &str| match text.chars().count() {
+        0..=26 => text.to_owned(),
+        n => format!("…{}", text.chars().skip(n - 25).collect::<String>()),
+    };
     let mut out = format!("\n{title:<26} {:>8}", "samples");
-    columns.iter().for_each(|(head, _)| out.push_str(&format!("  {head:>8}")));
+    columns.iter().for_each(|(head, ..)| out.push_str(&format!("  {head:>8}")));
     out.push('\n');
     for (group, stats) in groups.iter().take(SHOWN) {
         out.push_str(&format!("{:<26} {:>8}", name(group), thousands(stats.samples as u64)));
-        for (head, count) in &columns {
-            let (count, width) = (count(stats), head.len().max(8));
+        for (head, axis, label) in &columns {
+            let (count, width) = (axis(stats).get(*label).copied().unwrap_or(0), head.len().max(8));
             let text = if count == 0 { "-".into() } else { thousands(count as u64) };
             out.push_str(&format!("  {text:>width$}"));
         }
