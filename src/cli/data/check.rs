@@ -76,10 +76,8 @@ pub fn run(args: &Args) -> Result<()> {
     if errors == 0 {
         return Ok(());
     }
-    let hint = report.findings.iter().filter(|f| f.problem.is_error()).find_map(|f| f.hint.clone());
-    let failure = Failure::data(super::counted(errors, "error"));
-    Err(failure
-        .hint(hint.unwrap_or_else(|| "each is named above; training would fail or learn something wrong".into())))
+    let hint = if args.json { "each is in \"findings\"" } else { "--json lists every one" };
+    Err(Failure::data(super::counted(errors, "error")).hint(hint))
 }
 
 /// What is wrong with the image files of some sets, each opened once, several at a time.
