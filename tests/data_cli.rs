@@ -511,7 +511,11 @@ fn damaged_files_are_told_never_a_crash() {
     ] {
         let file = write(dir.path(), name, bytes);
         for verb in ["check", "stats", "show", "convert", "label"] {
-            let more = if verb == "convert" || verb == "label" { &["--out", &out][..] } else { &[] };
+            let more = match verb {
+                "convert" | "label" => &["--out", &out][..],
+                "show" => &["--model", &model],
+                _ => &[],
+            };
             let text = says(3, &[&["data", verb, &file], more].concat());
             assert!(text.contains(name), "{verb} {text}");
         }
