@@ -9,11 +9,13 @@
 
 use crate::{
     error::{Failure, Result},
-    train::streams::Stream,
-    vlm::ops,
+    policy::Planner,
+    train::{examples, streams::Stream},
+    vlm::{ops, processor::Pixels},
 };
 use candle_core::{D, DType, Device, Tensor, Var};
 use data::Sample;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Width of each image token after the first linear.
@@ -26,7 +28,7 @@ pub struct Target {
     pub name: String,
     /// Class names.
     pub classes: Vec<String>,
-    /// Share of the most frequent class in the training set: what guessing scores.
+    /// The most frequent class of the training set: what guessing would answer.
     pub majority: String,
 }
 
@@ -71,6 +73,17 @@ pub struct Outcome {
     pub loss: Option<Tensor>,
     /// Per target: (right, known).
     pub hits: Vec<(usize, usize)>,
+}
+
+/// Accuracy on one target, beside what the training set's most frequent class would score.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Accuracy {
+    /// Share right.
+    pub accuracy: f64,
+    /// Share right of always answering the majority class.
+    pub majority: f64,
+    /// Samples that know the target.
+    pub n: usize,
 }
 
 impl Head {
@@ -123,6 +136,38 @@ impl Head {
         let logits = ops::linear(&x, var("aux.out.weight")?)?.broadcast_add(var("aux.out.bias")?)?; // (B, all classes)
         debug_assert_eq!(hidden, var("aux.norm.weight")?.elem_count());
         self.score(&logits, samples)
+    }
+
+    /// Accuracy on held-out samples, without gradients; targets that none of them knows are left out.
+    ///
+    /// # Errors
+    /// Pictures, device trouble.
+    pub fn evaluate(&self, planner: &Planner, samples: &[Sample]) -> Result<BTreeMap<String, Accuracy>> {
+        let mut sums = vec![(0, 0, 0); self.targets.len()];
+        let usable: Vec<&Sample> = samples.iter().filter(|s| s.images.len() == 1 && !s.aux.is_empty()).collect();
+        for chunk in usable.chunks(16) {
+            let mut pixels = Vec::new();
+            for sample in chunk {
+                for picture in examples::pictures(sample)? {
+                    pixels.push(planner.encoder.processor.image(&picture)?);
+                }
+            }
+            let Some((values, grids)) = Pixels::concat(&pixels)? else { continue };
+            let features = planner.vlm.frozen()?.encode_images(&values, &grids)?.embeds;
+            let aux: Vec<&BTreeMap<String, String>> = chunk.iter().map(|s| &s.aux).collect();
+            let outcome = self.loss(&features, &aux)?;
+            for ((sum, target), (right, known)) in sums.iter_mut().zip(&self.targets).zip(outcome.hits) {
+                let majority = aux.iter().filter(|a| a.get(&target.name) == Some(&target.majority)).count();
+                *sum = (sum.0 + right, sum.1 + majority, sum.2 + known);
+            }
+        }
+        let share = |part: usize, n: usize| part as f64 / n as f64;
+        let known = self.targets.iter().zip(sums).filter(|(_, (_, _, n))| *n > 0);
+        Ok(known
+            .map(|(t, (right, majority, n))| {
+                (t.name.clone(), Accuracy { accuracy: share(right, n), majority: share(majority, n), n })
+            })
+            .collect())
     }
 
     fn score(&self, logits: &Tensor, samples: &[&BTreeMap<String, String>]) -> Result<Outcome> {

@@ -192,14 +192,8 @@ impl<'a> Trainer<'a> {
                 }
             }
             if last || sft.eval_steps.is_some_and(|every| step % every as u64 == 0) {
-                if let Some(sight) = sight::measure(self.planner, self.val, sft.think, EVAL_LIMIT)? {
-                    let mut line = json!({ "step": step });
-                    merge(&mut line, serde_json::to_value(sight).unwrap_or_default());
+                if let Some(line) = self.evaluate(progress)? {
                     metrics.write(&line)?;
-                    progress.note(&format!(
-                        "step {step}  held-out loss {:.3}  wrong image +{:.3}  blank image +{:.3}",
-                        sight.eval_loss, sight.wrong_image_gap, sight.blank_image_gap
-                    ));
                 }
             }
             let stopping = stop.requested();
@@ -224,6 +218,29 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    /// Held-out loss, what other pictures cost, and accuracy on the auxiliary targets; `None` without held-out data.
+    fn evaluate(&self, progress: &mut Progress) -> Result<Option<Value>> {
+        let Some(sight) = sight::measure(self.planner, self.val, self.settings.sft.think, EVAL_LIMIT)? else {
+            return Ok(None);
+        };
+        let step = self.state.step;
+        let mut line = json!({ "step": step });
+        merge(&mut line, serde_json::to_value(sight).unwrap_or_default());
+        let mut text = format!(
+            "step {step}  held-out loss {:.3}  wrong image {:+.3}  blank image {:+.3}",
+            sight.eval_loss, sight.wrong_image_gap, sight.blank_image_gap
+        );
+        if let Some(head) = &self.head {
+            let accuracy = head.evaluate(self.planner, self.val)?;
+            for (name, a) in &accuracy {
+                text.push_str(&format!("  {name} {:.2} ({:.2})", a.accuracy, a.majority));
+            }
+            merge(&mut line, json!({ "eval_aux": accuracy }));
+        }
+        progress.note(&text);
+        Ok(Some(line))
+    }
+
     fn save(&self, run: &Run, progress: &mut Progress) -> Result<()> {
         let digest = self.settings.digest();
         let published =
@@ -238,8 +255,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn line(&self, report: &Report) -> Value {
-        let per_step = (self.settings.sft.per_device_train_batch_size
-            * self.settings.sft.gradient_accumulation_steps) as f64;
+        let per_step =
+            (self.settings.sft.per_device_train_batch_size * self.settings.sft.gradient_accumulation_steps) as f64;
         let mut line = Map::new();
         line.insert("step".into(), json!(self.state.step));
         line.insert("epoch".into(), json!(self.state.step as f64 * per_step / self.train.len() as f64));
