@@ -3,6 +3,7 @@
 pub mod adamw;
 pub mod augment;
 pub mod auxiliary;
+pub mod bend;
 pub mod checkpoint;
 pub mod clip;
 pub mod examples;

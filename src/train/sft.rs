@@ -126,7 +126,7 @@ impl<'a> Trainer<'a> {
             settings,
             train,
             val,
-            recipe: Recipe { think: sft.think, flip: settings.augment.flip, jitter: settings.augment.jitter },
+            recipe: Recipe { think: sft.think, augment: settings.augment.clone() },
             order: Order::new(train, balance(sft.class_balance), sft.shuffle, sft.seed),
             schedule: schedule(settings, total)?,
             head,
