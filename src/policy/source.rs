@@ -112,7 +112,8 @@ fn base_of(adapter: &Path) -> Result<Source> {
     if base.is_empty() {
         return Err(Failure::data(format!("{} does not name its base model", path.display())).hint(hint));
     }
-    Source::resolve(Some(Path::new(base))).map_err(|e| e.context(format!("base model of {}", adapter.display())).hint(hint))
+    Source::resolve(Some(Path::new(base)))
+        .map_err(|e| e.context(format!("base model of {}", adapter.display())).hint(hint))
 }
 
 #[cfg(test)]

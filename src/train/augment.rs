@@ -75,8 +75,9 @@ pub fn jitter(picture: &mut Rgb, amount: f64, stream: &mut Stream) {
     let contrast = 1.0 + signed() * amount;
     let brightness = signed() * amount * 255.0;
     let (dx, dy) = (signed() * amount / 8.0, signed() * amount / 8.0);
-    let table: Vec<u8> =
-        (0..256).map(|v| ((f64::from(v) - 127.5) * contrast + 127.5 + brightness).round().clamp(0.0, 255.0) as u8).collect();
+    let table: Vec<u8> = (0..256)
+        .map(|v| ((f64::from(v) - 127.5) * contrast + 127.5 + brightness).round().clamp(0.0, 255.0) as u8)
+        .collect();
     let (width, height) = (picture.width as isize, picture.height as isize);
     let (dx, dy) = ((dx * width as f64).round() as isize, (dy * height as f64).round() as isize);
     let source = picture.data.clone();
@@ -99,7 +100,10 @@ mod tests {
 
     #[test]
     fn sides_are_exchanged_as_whole_words() {
-        assert_eq!(swap_sides("bends to the left, LEFT_TURN; bright rights"), "bends to the right, RIGHT_TURN; bright rights");
+        assert_eq!(
+            swap_sides("bends to the left, LEFT_TURN; bright rights"),
+            "bends to the right, RIGHT_TURN; bright rights"
+        );
         assert_eq!(swap_sides("sharp_left"), "sharp_right");
         let text = "Left of the right lane";
         assert_eq!(swap_sides(&swap_sides(text)), text);

@@ -198,10 +198,10 @@ pub fn survey(planner: &Planner, samples: &[Sample], think: bool, max_length: us
     }
     let longest = out.too_long.iter().min().map(|over| over + max_length);
     Err(match longest {
-        Some(tokens) => {
-            Failure::data(format!("every sample is too long: the shortest has {tokens} tokens, {max_length} are allowed"))
-                .hint("raise sft.max_length, or lower sft.max_pixels")
-        }
+        Some(tokens) => Failure::data(format!(
+            "every sample is too long: the shortest has {tokens} tokens, {max_length} are allowed"
+        ))
+        .hint("raise sft.max_length, or lower sft.max_pixels"),
         None => Failure::data(format!("none of {} samples teaches anything", samples.len()))
             .hint("training needs answers: plan labels or assistant turns; see `reinsman data stats`"),
     })

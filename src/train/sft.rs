@@ -238,8 +238,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn line(&self, report: &Report) -> Value {
-        let per_step = (self.settings.sft.per_device_train_batch_size
-            * self.settings.sft.gradient_accumulation_steps) as f64;
+        let per_step =
+            (self.settings.sft.per_device_train_batch_size * self.settings.sft.gradient_accumulation_steps) as f64;
         let mut line = Map::new();
         line.insert("step".into(), json!(self.state.step));
         line.insert("epoch".into(), json!(self.state.step as f64 * per_step / self.train.len() as f64));

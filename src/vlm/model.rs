@@ -408,10 +408,7 @@ fn metadata() -> HashMap<String, String> {
 }
 
 /// The bytes of a safetensors file.
-pub(crate) fn to_safetensors(
-    tensors: &HashMap<String, Tensor>,
-    metadata: HashMap<String, String>,
-) -> Result<Vec<u8>> {
+pub(crate) fn to_safetensors(tensors: &HashMap<String, Tensor>, metadata: HashMap<String, String>) -> Result<Vec<u8>> {
     safetensors::serialize(tensors, Some(metadata)).map_err(|e| Failure::data(format!("cannot serialise: {e}")))
 }
 
