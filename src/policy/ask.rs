@@ -3,13 +3,10 @@
 use super::planner::{Planner, Question};
 use crate::{
     error::{Failure, Result},
+    streams::Stream,
     vlm::{
-        Batch, Flow, GenerateOptions, ImageFeatures, Row, Visual,
-        encode::Encoded,
-        generate::Finish,
-        processor::Pixels,
-        sampling::{SamplingParams, Stream},
-        stream::Detokenizer,
+        Batch, Flow, GenerateOptions, ImageFeatures, Row, Visual, encode::Encoded, generate::Finish, processor::Pixels,
+        sampling::SamplingParams, stream::Detokenizer,
     },
 };
 use std::time::Instant;
@@ -92,7 +89,7 @@ impl Planner {
         }
         let (batch, images) = self.batch(rows)?;
         let mut contexts: Vec<Vec<u32>> = (0..seeds.len()).map(|i| rows[i / samples].ids.clone()).collect();
-        let mut streams: Vec<Stream> = seeds.iter().map(|seed| Stream::new(*seed, "answer", 0)).collect();
+        let mut streams: Vec<Stream> = seeds.iter().map(|seed| Stream::new(*seed, "answer")).collect();
         let options = GenerateOptions {
             samples,
             max_new_tokens: decoding.max_new_tokens,

@@ -7,8 +7,7 @@
 //! assumed, not known: that of the bundled drive. Missing columns are mirrored, and every frame is also shifted
 //! sideways at random (a turned camera), so that a filled edge does not give the answer away.
 
-use super::streams::Stream;
-use crate::vlm::image::Rgb;
+use crate::{streams::Stream, vlm::image::Rgb};
 use data::{Content, Sample, reasoning, targets};
 use scene::{LabelRule, Trajectory};
 

@@ -2,11 +2,12 @@
 //! planner's own prompt, the answer gets labels. Evaluation, `data show` and the trainer all go through here, so what
 //! is shown is what is trained.
 
-use super::{augment, bend, streams::Stream};
+use super::{augment, bend};
 use crate::{
     error::{Failure, Result},
     policy::Planner,
     settings::Augment,
+    streams::Stream,
     vlm::{
         Batch, ImageFeatures, Row, Targets, Visual, Vlm,
         encode::{Encoded, IGNORED, Unscored},

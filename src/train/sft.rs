@@ -12,7 +12,6 @@ use super::{
     checkpoint::{self, Checkpoint},
     clip::{Gradients, clip_coefficient},
     examples::{Example, Recipe, row},
-    fs::RealFs,
     metrics::Metrics,
     order::Order,
     progress::{Progress, Step},
@@ -21,12 +20,13 @@ use super::{
     sight,
     signals::Stop,
     snapshot::{self, State},
-    streams::Stream,
 };
 use crate::{
     error::{Failure, Result},
+    files::RealFs,
     policy::Planner,
     settings::{ClassBalance, LrScheduler, Settings},
+    streams::Stream,
     vlm::{encode::Encoded, processor::Pixels},
 };
 use candle_core::{Tensor, Var};
@@ -291,7 +291,7 @@ impl<'a> Trainer<'a> {
             report.ids.extend(examples.iter().map(|e| e.id.clone()));
             if self.planner.vlm.adapter_spec().is_some_and(|spec| spec.dropout > 0.0) {
                 let name = format!("dropout/{step}/{part}");
-                self.planner.vlm.set_dropout(Some(crate::vlm::init::Stream::new(sft.seed, &name)));
+                self.planner.vlm.set_dropout(Some(Stream::new(sft.seed, &name)));
             }
             gradients.add(self.micro(&examples, step, &mut report)?)?;
         }

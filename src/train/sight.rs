@@ -2,10 +2,10 @@
 //! and with a grey one. A training loss says nothing about seeing; this gap does.
 
 use super::examples::{Recipe, row};
-use super::streams::Stream;
 use crate::{
     error::Result,
     policy::Planner,
+    streams::Stream,
     vlm::{
         encode::{Encoded, IGNORED},
         image::Rgb,

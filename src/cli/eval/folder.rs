@@ -12,12 +12,9 @@
 use super::{Args, set::Set};
 use crate::{
     error::{Failure, Result, io_at},
+    files::{RealFs, write_atomic},
     policy::{Decoding, Planner, digest::short, evaluate::Book, evaluate::log_failure},
-    train::{
-        fs::{RealFs, write_atomic},
-        lock::Lock,
-        progress::Progress,
-    },
+    train::{lock::Lock, progress::Progress},
 };
 use ::eval::{Log, Writer};
 use serde_json::{Map, Value, json};

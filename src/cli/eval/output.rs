@@ -8,11 +8,11 @@ use super::{
 use crate::{
     cli::{print, print_json},
     error::{Failure, Kind, Result},
+    files::{RealFs, write_atomic},
     policy::{
         Planner,
         evaluate::{Bad, Done},
     },
-    train::fs::{RealFs, write_atomic},
     vlm::image::{Loading, Rgb},
 };
 use ::eval::{

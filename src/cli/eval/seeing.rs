@@ -3,12 +3,9 @@
 use super::{folder::Folder, set::Set};
 use crate::{
     error::{Failure, Kind, Result},
+    files::{RealFs, write_atomic},
     policy::{Planner, digest::short},
-    train::{
-        fs::{RealFs, write_atomic},
-        progress::Progress,
-        sight,
-    },
+    train::{progress::Progress, sight},
 };
 use ::eval::{Log, Sight};
 use data::Sample;
