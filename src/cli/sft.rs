@@ -4,10 +4,7 @@
 use super::{Shared, print, print_json};
 use crate::{
     error::{Failure, Result, human_bytes},
-    policy::{
-        Planner, Source,
-        planner::Options,
-    },
+    policy::{Planner, Source, planner::Options},
     settings::{Draft, Dtype, Settings, Train},
     train::{
         checkpoint::Checkpoint,
@@ -73,12 +70,13 @@ pub struct Args {
 /// # Errors
 /// Bad settings exit 2, bad data 3, device trouble 4, a stop on request 75.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
-    let resume = match &args.resume {
-        None => None,
-        Some(given) => Some(given.clone().or_else(|| args.out.clone()).ok_or_else(|| {
-            Failure::usage("--resume needs to know which run").hint("reinsman sft --resume runs/a")
-        })?),
-    };
+    let resume =
+        match &args.resume {
+            None => None,
+            Some(given) => Some(given.clone().or_else(|| args.out.clone()).ok_or_else(|| {
+                Failure::usage("--resume needs to know which run").hint("reinsman sft --resume runs/a")
+            })?),
+        };
     let settings = settings(args, resume.as_deref())?;
     if settings.data.train.is_empty() {
         return Err(Failure::usage("no training data").hint("give --data FILE or set data.train"));
@@ -91,7 +89,9 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
         _ if args.dry_run => None,
         (Some(dir), _) => Some(Run::resume(dir, &settings, &start, args.resume_anyway)?),
         (None, Some(dir)) => Some(Run::create(dir, &settings, &start)?),
-        (None, None) => return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure")),
+        (None, None) => {
+            return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
+        }
     };
     let mut progress = Progress::new(shared.quiet);
     for note in run.iter().flat_map(|run| &run.notes) {
@@ -242,7 +242,7 @@ fn image_tokens(planner: &Planner, samples: &[Sample]) -> Option<usize> {
     Some(planner.encoder.processor.tokens(grid))
 }
 
-fn millions(n: usize) -> String {
+pub(super) fn millions(n: usize) -> String {
     match n {
         0..1_000_000 => format!("{:.1} k", n as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.2} M", n as f64 / 1e6),
