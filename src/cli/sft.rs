@@ -242,7 +242,7 @@ fn image_tokens(planner: &Planner, samples: &[Sample]) -> Option<usize> {
     Some(planner.encoder.processor.tokens(grid))
 }
 
-fn millions(n: usize) -> String {
+pub(super) fn millions(n: usize) -> String {
     match n {
         0..1_000_000 => format!("{:.1} k", n as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.2} M", n as f64 / 1e6),

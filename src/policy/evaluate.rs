@@ -169,7 +169,11 @@ impl Evaluation<'_> {
             return Ok(None);
         }
         let before = reply.text.split("<answer>").next().unwrap_or_default();
-        let scored = self.planner.probabilities_of(row, before, Some(plan.action.speed))?;
+        let scored = self.planner.probabilities_seen(
+            &self.planner.see_encoded(row.clone())?,
+            before,
+            Some(plan.action.speed),
+        )?;
         let map = |labels: Vec<&str>, values: &[f64]| -> BTreeMap<String, f64> {
             labels.into_iter().map(str::to_owned).zip(values.iter().copied()).collect()
         };
