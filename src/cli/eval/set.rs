@@ -88,10 +88,10 @@ impl Set {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.unlabelled > 0 {
-            notes.push(format!("{} records without any label left out", self.unlabelled));
+            notes.push(format!("{} without any label left out", records(self.unlabelled, "")));
         }
         if self.unasked > 0 {
-            notes.push(format!("{} labelled records in which nothing is asked left out", self.unasked));
+            notes.push(format!("{} in which nothing is asked left out", records(self.unasked, "labelled ")));
         }
         notes
     }
@@ -147,6 +147,11 @@ impl Set {
         );
         Failure::data(message).hint("scoring needs plan labels: see `reinsman data stats` and `reinsman data label`")
     }
+}
+
+/// `1 bad record`, `3 bad records`.
+pub(super) fn records(n: usize, kind: &str) -> String {
+    format!("{n} {kind}record{}", if n == 1 { "" } else { "s" })
 }
 
 fn missing(image: &Image) -> bool {
