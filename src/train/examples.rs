@@ -10,7 +10,7 @@ use crate::{
     streams::Stream,
     vlm::{
         Batch, ImageFeatures, Row, Targets, Visual, Vlm,
-        encode::{Encoded, IGNORED, Unscored},
+        encode::{Encoded, Encoder, IGNORED, Unscored},
         image::{Loading, Rgb},
         processor::Pixels,
         prompt::Prompts,
@@ -101,7 +101,13 @@ impl Recipe {
     ///
     /// # Errors
     /// Pictures, prompts, length: with the sample's id.
-    pub fn example(&self, planner: &Planner, sample: &Sample, stream: &mut Stream) -> Result<Option<Example>> {
+    pub fn example(
+        &self,
+        encoder: &Encoder,
+        prompts: &Prompts,
+        sample: &Sample,
+        stream: &mut Stream,
+    ) -> Result<Option<Example>> {
         let Augment { flip, jitter, shift, bend: most } = self.augment;
         let curvature = if most > 0.0 { bend::draw(most, stream) } else { 0.0 };
         let bent = if most > 0.0 { bend::bent(sample, curvature, stream.below(1 << 16)) } else { None };
@@ -109,7 +115,7 @@ impl Recipe {
         let taught = bent.as_ref().unwrap_or(sample);
         let mirrored = if flip && stream.below(2) == 1 { augment::mirrored(taught) } else { None };
         let taught = mirrored.as_ref().unwrap_or(taught);
-        let Some(lesson) = lesson(&planner.prompts, taught, self.think)? else { return Ok(None) };
+        let Some(lesson) = lesson(prompts, taught, self.think)? else { return Ok(None) };
         let mut images = pictures(sample)?;
         let shift = (stream.uniform() * 2.0 - 1.0) * shift;
         for image in &mut images {
@@ -123,8 +129,7 @@ impl Recipe {
                 augment::jitter(image, jitter, stream);
             }
         }
-        let encoded = planner
-            .encoder
+        let encoded = encoder
             .encode(&lesson.turns, &images, &lesson.unscored)
             .map_err(|e| e.context(format!("sample {}", sample.id)))?;
         Ok(Some(Example { id: sample.id.clone(), encoded, features: None, aux: taught.aux.clone() }))

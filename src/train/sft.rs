@@ -405,7 +405,7 @@ impl<'a> Trainer<'a> {
             None => {
                 let make = |pick: &Pick| {
                     let mut stream = Stream::new(seed, &format!("augment/{}", pick.position));
-                    recipe.example(planner, &train[pick.sample], &mut stream)
+                    recipe.example(&planner.encoder, &planner.prompts, &train[pick.sample], &mut stream)
                 };
                 picks.par_iter().map(make).collect()
             }

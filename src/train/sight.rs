@@ -65,7 +65,9 @@ pub fn measure(
         if rows.len() == limit || !go_on() {
             break;
         }
-        if let Some(example) = recipe.example(planner, sample, &mut Stream::new(0, "sight"))? {
+        if let Some(example) =
+            recipe.example(&planner.encoder, &planner.prompts, sample, &mut Stream::new(0, "sight"))?
+        {
             // Pixels are large and made again when needed.
             rows.push((sample, Encoded { pixels: Vec::new(), ..example.encoded }));
         }

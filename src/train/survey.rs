@@ -4,10 +4,10 @@
 use super::examples::lesson;
 use crate::{
     error::{Failure, Result},
-    policy::Planner,
     vlm::{
-        encode::IGNORED,
+        encode::{Encoder, IGNORED},
         image::{Loading, Rgb},
+        prompt::Prompts,
     },
 };
 use data::{Image, Sample};
@@ -66,32 +66,20 @@ impl Survey {
 /// # Errors
 /// A picture that is missing, cut off or too large, a number of pictures that does not fit the text, unless `skip_bad`;
 /// nothing usable at all.
-pub fn survey(planner: &Planner, samples: &[Sample], think: bool, max_length: usize, skip_bad: bool) -> Result<Survey> {
-    let measured: Vec<Result<Option<Length>>> =
-        samples.par_iter().map(|sample| measure(planner, sample, think)).collect();
-    let mut out = Survey::default();
-    let mut first_bad = None;
-    for (i, (sample, result)) in samples.iter().zip(measured).enumerate() {
-        match result {
-            Ok(None) => out.nothing += 1,
-            Ok(Some(length)) if length.tokens > max_length => out.too_long.push(length.tokens - max_length),
-            Ok(Some(length)) => {
-                out.usable.push(i);
-                out.lengths.push(length);
-            }
-            Err(e) => {
-                let e = e.context(format!("sample {}", sample.id));
-                out.bad.push(e.message.clone());
-                first_bad.get_or_insert(e);
-            }
-        }
-    }
-    let (bad, total) = (out.bad.len(), samples.len());
-    if let Some(failure) = first_bad.filter(|_| !skip_bad || bad == total) {
-        let skip = format!("--skip-bad to leave {bad} of {total} out");
-        let hint =
-            failure.hint.clone().filter(|_| bad < total).map_or(skip.clone(), |hint| format!("{hint}, or {skip}"));
-        return Err(if bad < total { failure.hint(hint) } else { failure });
+pub fn survey(
+    encoder: &Encoder,
+    prompts: &Prompts,
+    samples: &[Sample],
+    think: bool,
+    max_length: usize,
+    skip_bad: bool,
+) -> Result<Survey> {
+    let out = Survey::of(encoder, prompts, samples, think, max_length, skip_bad)?;
+    let total = samples.len();
+    if let Some(first) = out.bad.first().filter(|_| out.bad.len() == total) {
+        return Err(
+            Failure::data(first.clone()).hint(format!("all {total} samples are bad; see `reinsman data check`"))
+        );
     }
     match out.too_long.iter().min() {
         _ if !out.usable.is_empty() => Ok(out),
@@ -107,13 +95,56 @@ pub fn survey(planner: &Planner, samples: &[Sample], think: bool, max_length: us
     }
 }
 
-fn measure(planner: &Planner, sample: &Sample, think: bool) -> Result<Option<Length>> {
-    let Some(lesson) = lesson(&planner.prompts, sample, think)? else { return Ok(None) };
+impl Survey {
+    /// [`survey`], but nothing usable is no error.
+    ///
+    /// # Errors
+    /// As [`survey`].
+    pub fn of(
+        encoder: &Encoder,
+        prompts: &Prompts,
+        samples: &[Sample],
+        think: bool,
+        max_length: usize,
+        skip_bad: bool,
+    ) -> Result<Survey> {
+        let measured: Vec<Result<Option<Length>>> =
+            samples.par_iter().map(|sample| measure(encoder, prompts, sample, think)).collect();
+        let mut out = Survey::default();
+        let mut first_bad = None;
+        for (i, (sample, result)) in samples.iter().zip(measured).enumerate() {
+            match result {
+                Ok(None) => out.nothing += 1,
+                Ok(Some(length)) if length.tokens > max_length => out.too_long.push(length.tokens - max_length),
+                Ok(Some(length)) => {
+                    out.usable.push(i);
+                    out.lengths.push(length);
+                }
+                Err(e) => {
+                    let e = e.context(format!("sample {}", sample.id));
+                    out.bad.push(e.message.clone());
+                    first_bad.get_or_insert(e);
+                }
+            }
+        }
+        let (bad, total) = (out.bad.len(), samples.len());
+        if let Some(failure) = first_bad.filter(|_| !skip_bad) {
+            let skip = format!("--skip-bad to leave {bad} of {total} out");
+            let hint =
+                failure.hint.clone().filter(|_| bad < total).map_or(skip.clone(), |hint| format!("{hint}, or {skip}"));
+            return Err(if bad < total { failure.hint(hint) } else { failure });
+        }
+        Ok(out)
+    }
+}
+
+fn measure(encoder: &Encoder, prompts: &Prompts, sample: &Sample, think: bool) -> Result<Option<Length>> {
+    let Some(lesson) = lesson(prompts, sample, think)? else { return Ok(None) };
     let grids = sample.images.iter().map(|image| {
         let (width, height) = size(image)?;
-        planner.encoder.processor.grid(width, height)
+        encoder.processor.grid(width, height)
     });
-    let layout = planner.encoder.layout(&lesson.turns, &grids.collect::<Result<Vec<_>>>()?, &lesson.unscored)?;
+    let layout = encoder.layout(&lesson.turns, &grids.collect::<Result<Vec<_>>>()?, &lesson.unscored)?;
     let answer_tokens = layout.labels.iter().skip(1).filter(|label| **label != IGNORED).count();
     let image_tokens = layout.images.iter().map(|span| span.len()).sum();
     let length = Length { tokens: layout.ids.len(), image_tokens, answer_tokens, images: sample.images.len() };
