@@ -50,7 +50,7 @@ pub(super) fn measure(
         return Ok(kept.sight);
     }
     progress.line(true, || format!("losses with right, wrong and grey pictures on {} samples", samples.len()));
-    let sight = match sight::measure(planner, &samples, think, LIMIT) {
+    let sight = match sight::measure(planner, &samples, think, LIMIT, &|| true) {
         Ok(sight) => sight,
         // An annotated answer that cannot be taught is no reason to lose the table.
         Err(Failure { kind: Kind::Data, message, .. }) => {
@@ -59,11 +59,13 @@ pub(super) fn measure(
         }
         Err(other) => return Err(other),
     };
-    let sight = sight.map(|s| Sight {
-        eval_loss: s.eval_loss,
-        wrong_image_gap: s.wrong_image_gap,
-        blank_image_gap: s.blank_image_gap,
-        eval_tokens: s.eval_tokens,
+    let sight = sight.and_then(|s| {
+        Some(Sight {
+            eval_loss: s.eval_loss,
+            wrong_image_gap: s.wrong_image_gap?,
+            blank_image_gap: s.blank_image_gap?,
+            eval_tokens: s.eval_tokens,
+        })
     });
     let sight = sight.filter(|s| {
         s.eval_tokens > 0 && [s.eval_loss, s.wrong_image_gap, s.blank_image_gap].iter().all(|v| v.is_finite())

@@ -6,6 +6,10 @@ use crate::{
     picture::{Reflow, Terminal},
 };
 use scene::parse::TAGS;
+use std::io::IsTerminal;
+
+/// Blank columns before each line of reasoning, as on the rest of the page.
+const INDENT: usize = 2;
 
 /// Shows an answer on standard output while it is written.
 pub struct Live {
@@ -19,7 +23,10 @@ pub struct Live {
 impl Live {
     /// Shows the reasoning of a plan; nothing at all unless `on`.
     pub fn new(terminal: &Terminal, on: bool) -> Live {
-        Live { said: Some(Said::default()), reflow: terminal.reasoning(), on, shown: false, failure: None }
+        // A pipe gets the model's words as they are; only a terminal that cannot show them gets ASCII.
+        let unicode = terminal.unicode || !std::io::stdout().is_terminal();
+        let reflow = Reflow::new(terminal.width, INDENT, unicode);
+        Live { said: Some(Said::default()), reflow, on, shown: false, failure: None }
     }
 
     /// Shows every word.
