@@ -4,8 +4,8 @@
 use super::session::Session;
 use crate::{
     error::Result,
+    files::{RealFs, write_atomic},
     policy::frames::Bytes,
-    train::fs::{RealFs, write_atomic},
 };
 use data::{Content, Image, Labels, Sample, record};
 use serde_json::{Map, Value, json};
