@@ -185,8 +185,9 @@ fn options(args: &Args) -> Result<ReadOptions> {
     for (word, label) in &args.map {
         options.map.add(&format!("{word}={label}")).map_err(|e| Failure::usage(e.to_string()))?;
     }
-    let roots = args.root.iter().map(|(from, to)| format!("{from}={to}").parse());
-    options.roots = roots.collect::<data::Result<_>>().map_err(|e| Failure::usage(e.to_string()))?;
+    for (from, to) in &args.root {
+        options.roots.push(format!("{from}={to}").parse().map_err(|e: DataError| Failure::usage(e.to_string()))?);
+    }
     Ok(options)
 }
 
