@@ -1,6 +1,6 @@
 //! The reinsman binary: parse, run, say what went wrong, exit with the code of its kind.
 
-use reinsman::{cli, error, vlm::ops};
+use reinsman::{cli, error, train::signals, vlm::ops};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -9,6 +9,7 @@ fn main() -> ExitCode {
         Some(cli) => {
             limit_threads(cli.shared.threads);
             ops::keep_heap();
+            signals::survive_file_limits()?;
             cli::run(&cli)
         }
         None => Ok(()),

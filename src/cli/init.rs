@@ -54,8 +54,7 @@ pub struct Args {
 /// Bad shapes exit 2, unreadable text 3.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let bytes = std::fs::read(&args.shape).map_err(io_at(&args.shape))?;
-    let shape =
-        serde_json::from_slice(&bytes).map_err(|e| Failure::usage(format!("{}: {e}", args.shape.display())))?;
+    let shape = serde_json::from_slice(&bytes).map_err(|e| Failure::usage(format!("{}: {e}", args.shape.display())))?;
     let card =
         Card { name: args.name.clone(), prompt: args.prompt.clone(), max_pixels: args.max_pixels.map(|n| n as u64) };
     let prompts = Prompts::builtin().with_style(card.style()?);

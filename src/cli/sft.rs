@@ -1,31 +1,27 @@
 //! `reinsman sft`: supervised fine-tuning. Resolves settings, opens model and data, looks the data over, then trains,
 //! resumes, or (with `--dry-run`) measures a step and writes nothing.
 
+mod describe;
+
 use super::{Shared, print, print_json};
 use crate::{
-    error::{Failure, Result, human_bytes},
-    policy::{
-        Planner, Source,
-        planner::Options,
-    },
+    error::{Failure, Result},
+    policy::{Planner, Source, planner::Options},
     settings::{Draft, Dtype, Settings, Train},
     train::{
         checkpoint::Checkpoint,
-        examples::{self, Survey},
-        progress::{self, Progress},
+        progress::Progress,
         run::{self, Run, Start},
         sft::Trainer,
         signals::Stop,
+        survey::{self, Survey},
     },
     vlm::{LoraSpec, Trainable, lora::Targets},
 };
 use candle_core::DType;
 use data::{ReadOptions, Sample};
 use serde_json::json;
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "Examples:
   reinsman sft --data train.jsonl --out runs/a --dry-run  # measure, write nothing
@@ -60,6 +56,9 @@ pub struct Args {
     /// Continues although settings differ from those of the run
     #[arg(long)]
     pub resume_anyway: bool,
+    /// Leave bad records out instead of stopping
+    #[arg(long)]
+    pub skip_bad: bool,
     /// Resolves, opens and measures everything, writes nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -73,43 +72,50 @@ pub struct Args {
 /// # Errors
 /// Bad settings exit 2, bad data 3, device trouble 4, a stop on request 75.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
-    let resume = match &args.resume {
-        None => None,
-        Some(given) => Some(given.clone().or_else(|| args.out.clone()).ok_or_else(|| {
-            Failure::usage("--resume needs to know which run").hint("reinsman sft --resume runs/a")
-        })?),
-    };
+    let resume = resumed(args)?;
     let settings = settings(args, resume.as_deref())?;
     if settings.data.train.is_empty() {
         return Err(Failure::usage("no training data").hint("give --data FILE or set data.train"));
     }
-    let out = resume.clone().or_else(|| args.out.clone());
-    let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
-    let start = Start::here("cpu", threads);
+    let start = Start::here("cpu", shared.threads.unwrap_or_else(rayon::current_num_threads));
     // The folder is claimed before the long loading, so that a second start fails at once.
-    let run = match (&resume, &out) {
+    let run = match (&resume, &args.out) {
         _ if args.dry_run => None,
         (Some(dir), _) => Some(Run::resume(dir, &settings, &start, args.resume_anyway)?),
         (None, Some(dir)) => Some(Run::create(dir, &settings, &start)?),
-        (None, None) => return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure")),
+        (None, None) => {
+            return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
+        }
     };
+    let stop = Stop::on_signals()?;
     let mut progress = Progress::new(shared.quiet);
     for note in run.iter().flat_map(|run| &run.notes) {
         progress.note(note);
     }
     let planner = load(&settings, run.as_ref().and_then(|run| run.from.as_ref()))?;
-    let (train, survey) = training_data(&planner, &settings)?;
-    let val = read(&settings.data.val, &settings)?;
-    let image_tokens = image_tokens(&planner, &train);
-    let mut trainer = Trainer::new(&planner, &settings, &train, &val, image_tokens)?;
+    let train = taught(&planner, &settings, &settings.data.train)?;
+    // Held-out records are looked over now, not when the first evaluation comes.
+    let val = match settings.data.val.is_empty() {
+        true => Taught::default(),
+        false => taught(&planner, &settings, &settings.data.val).map_err(|e| e.context("data.val"))?,
+    };
+    let frame = train.survey.frame_tokens();
+    let mut trainer = Trainer::new(&planner, &settings, &train.samples, &val.samples, frame)?;
     if !shared.quiet && !args.json {
-        print(&describe(&planner, &settings, &survey, trainer.total()))?;
+        print(&describe::run(&planner, &settings, &train, &val, trainer.total()))?;
     }
-    let Some(run) = run else { return dry_run(args, &settings, &survey, &mut trainer) };
-    if let Some(from) = &run.from {
-        trainer.restore(from)?;
+    let Some(run) = run else {
+        let costs = describe::Costs::measure(&mut trainer, &settings, &train.survey)?;
+        return match args.json {
+            true => print_json(&describe::dry_run_json(&planner, &settings, &train, &costs)),
+            false => print(&describe::dry_run(&settings, &train, &costs)),
+        };
+    };
+    if let Some(from) = &run.from
+        && let Some(warning) = trainer.restore(from, args.resume_anyway)?
+    {
+        progress.note(&warning);
     }
-    let stop = Stop::on_signals()?;
     trainer.run(&run, &mut progress, &stop)?;
     let last = Checkpoint::newest(&run.dir)?.found.map(|c| c.dir);
     let last = last.as_deref().unwrap_or(&run.dir).display().to_string();
@@ -119,6 +125,22 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
         Ok(())
     } else {
         print(&format!("done: {last}\nnext: reinsman eval --model {}\n", run.dir.display()))
+    }
+}
+
+/// The run folder to continue, if any.
+fn resumed(args: &Args) -> Result<Option<PathBuf>> {
+    match (&args.resume, &args.out) {
+        (None, _) => Ok(None),
+        (Some(None), None) => {
+            Err(Failure::usage("--resume needs to know which run").hint("reinsman sft --resume runs/a"))
+        }
+        (Some(Some(dir)), Some(out)) if dir != out => {
+            let (dir, out) = (dir.display(), out.display());
+            Err(Failure::usage(format!("--resume {dir} and --out {out} name two run folders"))
+                .hint("a resumed run stays in its folder: leave --out away"))
+        }
+        (Some(Some(dir)), _) | (Some(None), Some(dir)) => Ok(Some(dir.clone())),
     }
 }
 
@@ -143,43 +165,53 @@ fn settings(args: &Args, resume: Option<&Path>) -> Result<Settings> {
     if !args.data.is_empty() {
         draft.flag("--data", "data.train", toml::Value::Array(args.data.iter().map(path).collect()))?;
     }
+    if args.skip_bad {
+        draft.flag("--skip-bad", "data.skip_bad", true)?;
+    }
     draft.finish().map(|(settings, _)| settings)
 }
 
 /// The planner to train: the given model, or that of the checkpoint a run continues from.
 fn load(settings: &Settings, from: Option<&Checkpoint>) -> Result<Planner> {
     let model = &settings.model;
-    let base = Source::resolve(model.path.as_deref())?;
-    let with = |adapter: PathBuf| Source::Adapter { base: Box::new(base.clone()), adapter };
+    let given = Source::resolve(model.path.as_deref())?;
+    let adapter = match (&model.adapter, &given) {
+        (Some(more), Source::Adapter { adapter, .. }) => {
+            let (more, adapter) = (more.display(), adapter.display());
+            return Err(Failure::usage(format!(
+                "model.adapter is {more}, but model.path is an adapter too ({adapter})"
+            ))
+            .hint("give the base with --model and one adapter with --adapter"));
+        }
+        (Some(adapter), _) | (None, Source::Adapter { adapter, .. }) => Some(adapter.clone()),
+        (None, _) => None,
+    };
+    if let (Some(adapter), true) = (&adapter, model.train != Train::Lora) {
+        let train = model.train.name();
+        return Err(Failure::usage(format!(
+            "{} is an adapter, which training continues, but model.train is {train:?}, which trains the weights",
+            adapter.display()
+        ))
+        .hint("set model.train=lora, or start from the base model"));
+    }
+    let base = match given {
+        Source::Adapter { base, .. } => *base,
+        other => other,
+    };
     let source = match from.map(|checkpoint| &checkpoint.dir) {
-        Some(dir) if dir.join("adapter").is_dir() => with(dir.join("adapter")),
-        Some(dir) => Source::Folder(dir.join("model")),
-        None => match &model.adapter {
-            Some(adapter) => with(adapter.clone()),
-            None => base.clone(),
+        Some(dir) if dir.join("model").is_dir() => Source::Folder(dir.join("model")),
+        Some(dir) => Source::Adapter { base: Box::new(base), adapter: dir.join("adapter") },
+        None => match adapter {
+            Some(adapter) => Source::Adapter { base: Box::new(base), adapter },
+            None => base,
         },
     };
-    if matches!(source, Source::Adapter { .. }) && model.train != Train::Lora {
-        return Err(Failure::usage("model.adapter continues an adapter, model.train wants the weights themselves")
-            .hint("set model.train=lora, or leave the adapter out"));
-    }
-    let mut options = Options {
-        trainable: trainable(settings),
-        max_pixels: settings.sft.max_pixels,
-        dtype: match model.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::Bf16 => DType::BF16,
-        },
-        ..Options::default()
+    let dtype = match model.dtype {
+        Dtype::F32 => DType::F32,
+        Dtype::Bf16 => DType::BF16,
     };
-    if matches!((&source, &base), (Source::Folder(_), Source::Adapter { .. })) {
-        options.trainable = Trainable::All;
-    }
-    let mut planner = Planner::load(&source, &options)?;
-    if from.is_none() && model.adapter.is_none() {
-        planner.source = base;
-    }
-    Ok(planner)
+    let max_pixels = settings.sft.max_pixels;
+    Planner::load(&source, &Options { trainable: trainable(settings), max_pixels, dtype, ..Options::default() })
 }
 
 fn trainable(settings: &Settings) -> Trainable {
@@ -207,109 +239,39 @@ fn trainable(settings: &Settings) -> Trainable {
     }
 }
 
-fn read(paths: &[PathBuf], settings: &Settings) -> Result<Vec<Sample>> {
-    let roots = settings.data.roots();
+/// The samples that training uses, and what a look over all of them found.
+#[derive(Default)]
+struct Taught {
+    samples: Vec<Sample>,
+    survey: Survey,
+}
+
+fn taught(planner: &Planner, settings: &Settings, paths: &[PathBuf]) -> Result<Taught> {
+    let (data, sft) = (&settings.data, &settings.sft);
     let options = ReadOptions {
-        skip_bad: settings.data.skip_bad,
-        roots: roots.iter().map(|(from, to)| format!("{from}={to}").parse()).collect::<data::Result<_>>()?,
+        skip_bad: data.skip_bad,
+        roots: data.roots().iter().map(|(from, to)| format!("{from}={to}").parse()).collect::<data::Result<_>>()?,
         ..ReadOptions::default()
     };
-    let mut samples = Vec::new();
+    let (mut all, mut bad) = (Vec::new(), Vec::new());
     for path in paths {
-        samples.extend(data::load(path, &options)?.samples);
+        let set = data::load(path, &options)?;
+        all.extend(set.samples);
+        bad.extend(set.problems.iter().map(ToString::to_string));
     }
-    Ok(samples)
-}
-
-fn training_data(planner: &Planner, settings: &Settings) -> Result<(Vec<Sample>, Survey)> {
-    let samples = read(&settings.data.train, settings)?;
-    let sft = &settings.sft;
-    let survey = examples::survey(&planner.encoder, &planner.prompts, &samples, sft.think, sft.max_length, settings.data.skip_bad)?;
-    let mut keep = vec![false; samples.len()];
+    let mut survey =
+        survey::survey(&planner.encoder, &planner.prompts, &all, sft.think, sft.max_length, data.skip_bad)?;
+    survey.bad.splice(0..0, bad);
+    let mut keep = vec![false; all.len()];
     survey.usable.iter().for_each(|i| keep[*i] = true);
-    let usable = samples.into_iter().zip(keep).filter_map(|(sample, keep)| keep.then_some(sample)).collect();
-    Ok((usable, survey))
+    let samples = all.into_iter().zip(keep).filter_map(|(sample, keep)| keep.then_some(sample)).collect();
+    Ok(Taught { samples, survey })
 }
 
-/// Image tokens per sample, when every sample has exactly one frame (the first tells; the auxiliary head checks).
-fn image_tokens(planner: &Planner, samples: &[Sample]) -> Option<usize> {
-    let first = samples.first()?;
-    if samples.iter().any(|s| s.images.len() != 1) {
-        return None;
-    }
-    let picture = examples::pictures(first).ok()?.into_iter().next()?;
-    let grid = planner.encoder.processor.grid(picture.width, picture.height).ok()?;
-    Some(planner.encoder.processor.tokens(grid))
-}
-
-fn millions(n: usize) -> String {
+pub(super) fn millions(n: usize) -> String {
     match n {
         0..1_000_000 => format!("{:.1} k", n as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.2} M", n as f64 / 1e6),
         _ => format!("{:.2} B", n as f64 / 1e9),
     }
-}
-
-fn describe(planner: &Planner, settings: &Settings, survey: &Survey, total: u64) -> String {
-    let trainable: usize = planner.vlm.vars().values().map(|v| v.as_tensor().elem_count()).sum();
-    let what = match planner.vlm.adapter_spec() {
-        Some(spec) => format!("LoRA r {}, {} trainable", spec.r, millions(trainable)),
-        None => format!("{} of the weights themselves trainable", millions(trainable)),
-    };
-    let mut tokens = survey.tokens.clone();
-    tokens.sort_unstable();
-    let at = |i: usize| tokens.get(i).copied().unwrap_or(0);
-    let mut data = format!(
-        "{} samples, tokens {}..{} (median {})",
-        survey.usable.len(),
-        at(0),
-        at(tokens.len().saturating_sub(1)),
-        at(tokens.len() / 2)
-    );
-    if let (Some(least), Some(most)) = (survey.too_long.iter().min(), survey.too_long.iter().max()) {
-        data.push_str(&format!(", {} dropped: too long by {least}..{most}", survey.too_long.len()));
-    }
-    if survey.nothing > 0 {
-        data.push_str(&format!(", {} without anything to teach", survey.nothing));
-    }
-    if let Some(first) = survey.bad.first() {
-        data.push_str(&format!(", {} bad left out (first: {first})", survey.bad.len()));
-    }
-    let files: Vec<String> = settings.data.train.iter().map(|p| p.display().to_string()).collect();
-    format!(
-        "model      {}, {} parameters\ntraining   {what}\ndata       {}: {data}\nsteps      {total} of {} samples\n",
-        planner.name(),
-        millions(planner.vlm.parameter_count()),
-        files.join(", "),
-        settings.sft.per_device_train_batch_size * settings.sft.gradient_accumulation_steps,
-    )
-}
-
-/// Takes two steps in memory, the first of which warms up, and tells what one costs.
-fn dry_run(args: &Args, settings: &Settings, survey: &Survey, trainer: &mut Trainer) -> Result<()> {
-    trainer.step()?;
-    let begin = Instant::now();
-    let report = trainer.step()?;
-    let seconds = begin.elapsed().as_secs_f64();
-    let memory = progress::resident_bytes().unwrap_or(0);
-    let total = trainer.total();
-    if args.json {
-        return print_json(&json!({
-            "parameters": trainer.planner.vlm.parameter_count(),
-            "trainable": trainer.planner.vlm.vars().values().map(|v| v.as_tensor().elem_count()).sum::<usize>(),
-            "samples": survey.usable.len(),
-            "dropped_too_long": survey.too_long.len(),
-            "steps": total,
-            "step_seconds": seconds,
-            "resident_bytes": memory,
-            "loss": report.loss,
-        }));
-    }
-    print(&format!(
-        "step       {} samples, {} tokens: about {seconds:.2} s and {} on this machine; all {total} steps about {}\n",
-        settings.sft.per_device_train_batch_size * settings.sft.gradient_accumulation_steps,
-        report.tokens,
-        human_bytes(memory),
-        progress::duration(seconds * total as f64),
-    ))
 }

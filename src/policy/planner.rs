@@ -4,7 +4,7 @@
 use super::{
     card::{self, Card},
     language,
-    source::Source,
+    source::{self, Source},
 };
 use crate::{
     error::{Failure, Result, io_at},
@@ -113,7 +113,10 @@ impl Planner {
             Source::Adapter { base, adapter } => {
                 let training = !matches!(options.trainable, Trainable::None);
                 let mut planner = Self::load(base, &Options { trainable: Trainable::None, ..options.clone() })?;
-                planner.vlm.load_adapter(adapter, training)?;
+                planner.vlm.load_adapter(adapter, training).map_err(|e| {
+                    let made_for = source::named_base(adapter).unwrap_or_else(|_| "an unknown base".into());
+                    e.context(format!("adapter {} (for {made_for}) on {}", adapter.display(), base.name()))
+                })?;
                 planner.source = source.clone();
                 Ok(planner)
             }

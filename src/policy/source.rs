@@ -32,6 +32,10 @@ impl Source {
     /// # Errors
     /// Nothing there, or a folder that is none of the known kinds.
     pub fn resolve(model: Option<&Path>) -> Result<Self> {
+        Self::resolved(model, true)
+    }
+
+    fn resolved(model: Option<&Path>, adapters: bool) -> Result<Self> {
         let Some(path) = model else { return Ok(Source::Embedded) };
         if path.as_os_str() == EMBEDDED {
             return Ok(Source::Embedded);
@@ -49,25 +53,29 @@ impl Source {
             return Err(Failure::data(format!("{} is a file, a model is a folder", path.display()))
                 .hint("give the folder that holds config.json and model.safetensors"));
         }
-        Self::of_folder(path)
+        Self::of_folder(path, adapters)
     }
 
-    fn of_folder(path: &Path) -> Result<Self> {
+    /// `adapters` is false below an adapter: its base is a whole model, so a chain of folders that name each other ends.
+    fn of_folder(path: &Path, adapters: bool) -> Result<Self> {
         if path.join("config.json").is_file() {
             return Ok(Source::Folder(path.into()));
         }
         if path.join("adapter_config.json").is_file() {
+            if !adapters {
+                return Err(Failure::data(format!("{} is an adapter itself, not a base model", path.display())));
+            }
             return Ok(Source::Adapter { base: Box::new(base_of(path)?), adapter: path.into() });
         }
         for part in ["model", "adapter"] {
             if path.join(part).is_dir() && path.join("MANIFEST.json").is_file() {
-                return Self::of_folder(&path.join(part));
+                return Self::of_folder(&path.join(part), adapters);
             }
         }
         if path.join("ckpt").is_dir() || path.join("run.json").is_file() {
             let newest = Checkpoint::newest(path)?;
             return match newest.found {
-                Some(checkpoint) => Self::of_folder(&checkpoint.dir),
+                Some(checkpoint) => Self::of_folder(&checkpoint.dir, adapters),
                 None => Err(Failure::data(format!("{} has no complete checkpoint yet", path.display()))
                     .hint("wait for the first one (sft.save_steps), or continue the run with sft --resume")),
             };
@@ -101,18 +109,26 @@ impl Source {
     }
 }
 
-/// The base that an adapter names.
-fn base_of(adapter: &Path) -> Result<Source> {
+/// What an adapter folder says it was trained on.
+///
+/// # Errors
+/// Unreadable, not JSON, or nothing said.
+pub fn named_base(adapter: &Path) -> Result<String> {
     let path = adapter.join("adapter_config.json");
     let bytes = std::fs::read(&path).map_err(io_at(&path))?;
     let config: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|e| Failure::data(format!("{}: {e}", path.display())))?;
-    let base = config.get("base_model_name_or_path").and_then(serde_json::Value::as_str).unwrap_or_default();
-    let hint = "give the base with --model BASE and the adapter with --adapter DIR";
-    if base.is_empty() {
-        return Err(Failure::data(format!("{} does not name its base model", path.display())).hint(hint));
+    match config.get("base_model_name_or_path").and_then(serde_json::Value::as_str) {
+        Some(base) if !base.is_empty() => Ok(base.into()),
+        _ => Err(Failure::data(format!("{} does not name its base model", path.display())).hint(BASE_HINT)),
     }
-    Source::resolve(Some(Path::new(base))).map_err(|e| e.context(format!("base model of {}", adapter.display())).hint(hint))
+}
+
+const BASE_HINT: &str = "give the base with --model BASE and the adapter with --adapter DIR";
+
+fn base_of(adapter: &Path) -> Result<Source> {
+    Source::resolved(Some(Path::new(&named_base(adapter)?)), false)
+        .map_err(|e| e.context(format!("base model of {}", adapter.display())).hint(BASE_HINT))
 }
 
 #[cfg(test)]
@@ -133,6 +149,10 @@ mod tests {
         std::fs::write(dir.path().join("adapter_config.json"), r#"{"base_model_name_or_path":"embedded"}"#).unwrap();
         let adapter = Source::resolve(Some(dir.path())).unwrap();
         assert_eq!(adapter, Source::Adapter { base: Box::new(Source::Embedded), adapter: dir.path().into() });
+        let own = format!(r#"{{"base_model_name_or_path":{:?}}}"#, dir.path());
+        std::fs::write(dir.path().join("adapter_config.json"), own).unwrap();
+        let circle = Source::resolve(Some(dir.path())).unwrap_err();
+        assert!(circle.message.contains("is an adapter itself"), "{circle}");
         std::fs::write(dir.path().join("config.json"), "{}").unwrap();
         assert_eq!(Source::resolve(Some(dir.path())).unwrap(), Source::Folder(dir.path().into()));
         let hub = Source::resolve(Some(Path::new("Qwen/Qwen2.5-VL-3B-Instruct"))).unwrap_err();

@@ -131,12 +131,15 @@ impl Settings {
             let message = "sft.auxiliary has a weight or vision_steps but no targets";
             return Err(Failure::usage(message).hint("for example --set sft.auxiliary.targets=bend_3s"));
         }
-        if auxiliary.vision_steps > 0 && matches!(model.train, Train::Lora | Train::Text) {
-            let (steps, train) = (auxiliary.vision_steps, model.train.name());
+        let wanted = [("vision_steps", auxiliary.vision_steps as f64), ("weight", auxiliary.weight)];
+        if let Some((key, value)) = wanted.into_iter().find(|(_, value)| *value > 0.0)
+            && matches!(model.train, Train::Lora | Train::Text)
+        {
+            let train = model.train.name();
             let message = format!(
-                "sft.auxiliary.vision_steps is {steps}, which trains the vision tower, but model.train is \"{train}\", which freezes it"
+                "sft.auxiliary.{key} is {value}, which trains the vision tower, but model.train is \"{train}\", which freezes it"
             );
-            return Err(Failure::usage(message).hint("use model.train=full or vision, or vision_steps=0"));
+            return Err(Failure::usage(message).hint(format!("use model.train=full or vision, or {key}=0")));
         }
         if let Some(steps) = sft.eval_steps.filter(|_| data.val.is_empty()) {
             let message = format!("sft.eval_steps is {steps} but data.val is empty");

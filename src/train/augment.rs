@@ -21,39 +21,35 @@ pub fn mirrored(sample: &Sample) -> Option<Sample> {
     Some(out)
 }
 
-/// Exchanges the words `left` and `right`, in any case, also inside `_`-joined class names.
+/// Exchanges `left` and `right` wherever they are words of their own (also `leftmost`, `rightward`, ...), in any case,
+/// between other signs such as the `_` of class names.
 pub fn swap_sides(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 4);
-    let mut word = String::new();
-    for c in text.chars().chain(std::iter::once('\0')) {
-        if c.is_alphabetic() {
-            word.push(c);
-            continue;
+    for piece in text.split_inclusive(|c: char| !c.is_alphabetic()) {
+        let end = piece.find(|c: char| !c.is_alphabetic()).unwrap_or(piece.len());
+        let (word, rest) = piece.split_at(end);
+        match swapped(word) {
+            Some(other) => out.push_str(&other),
+            None => out.push_str(word),
         }
-        match swapped(&word) {
-            Some(other) => out.push_str(other),
-            None => out.push_str(&word),
-        }
-        word.clear();
-        if c != '\0' {
-            out.push(c);
-        }
+        out.push_str(rest);
     }
     out
 }
 
-fn swapped(word: &str) -> Option<&'static str> {
-    Some(match word {
-        "left" => "right",
-        "right" => "left",
-        "Left" => "Right",
-        "Right" => "Left",
-        "LEFT" => "RIGHT",
-        "RIGHT" => "LEFT",
-        "leftwards" => "rightwards",
-        "rightwards" => "leftwards",
-        _ => return None,
-    })
+fn swapped(word: &str) -> Option<String> {
+    let lower = word.to_ascii_lowercase();
+    let (side, other) = [("left", "right"), ("right", "left")].into_iter().find(|(side, _)| lower.starts_with(side))?;
+    if !["", "most", "ward", "wards"].contains(&&lower[side.len()..]) {
+        return None;
+    }
+    let (head, tail) = word.split_at(side.len());
+    let other = match head {
+        _ if head.chars().all(char::is_uppercase) => other.to_uppercase(),
+        _ if head.starts_with(char::is_uppercase) => other[..1].to_uppercase() + &other[1..],
+        _ => other.to_owned(),
+    };
+    Some(other + tail)
 }
 
 /// Mirrors a picture in place.
@@ -105,6 +101,7 @@ mod tests {
             "bends to the right, RIGHT_TURN; bright rights"
         );
         assert_eq!(swap_sides("sharp_left"), "sharp_right");
+        assert_eq!(swap_sides("Leftmost lane, LEFTWARD, rightly\0right"), "Rightmost lane, RIGHTWARD, rightly\0left");
         let text = "Left of the right lane";
         assert_eq!(swap_sides(&swap_sides(text)), text);
     }

@@ -9,11 +9,14 @@
 
 use crate::{
     error::{Failure, Result},
+    policy::Planner,
     streams::Stream,
-    vlm::ops,
+    train::{augment, examples},
+    vlm::{ops, processor::Pixels},
 };
 use candle_core::{D, DType, Device, Tensor, Var};
 use data::Sample;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Width of each image token after the first linear.
@@ -26,18 +29,23 @@ pub struct Target {
     pub name: String,
     /// Class names.
     pub classes: Vec<String>,
-    /// Share of the most frequent class in the training set: what guessing scores.
+    /// The most frequent class of the training set: what guessing would answer.
     pub majority: String,
 }
 
-/// Collects the classes that occur in a training set for each wanted target.
+/// Collects the classes that occur in a training set for each wanted target; with `flip` also their mirror images,
+/// which training will show.
 ///
 /// # Errors
 /// A target that no sample has.
-pub fn targets(samples: &[Sample], wanted: &[String]) -> Result<Vec<Target>> {
-    let mut known: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+pub fn targets(samples: &[Sample], wanted: &[String], flip: bool) -> Result<Vec<Target>> {
+    let mut known: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
     for (name, class) in samples.iter().flat_map(|s| &s.aux) {
-        *known.entry(name).or_default().entry(class).or_default() += 1;
+        let counts = known.entry(name).or_default();
+        *counts.entry(class.clone()).or_default() += 1;
+        if flip {
+            counts.entry(augment::swap_sides(class)).or_default();
+        }
     }
     wanted
         .iter()
@@ -47,12 +55,8 @@ pub fn targets(samples: &[Sample], wanted: &[String]) -> Result<Vec<Target>> {
                 Failure::usage(format!("sft.auxiliary.targets names {name:?}, which no sample has"))
                     .hint(format!("the data has: {}", names.into_iter().collect::<Vec<_>>().join(", ")))
             })?;
-            let majority = counts.iter().max_by_key(|(_, n)| **n).map_or("", |(class, _)| class);
-            Ok(Target {
-                name: name.clone(),
-                classes: counts.keys().map(|c| (*c).to_owned()).collect(),
-                majority: majority.to_owned(),
-            })
+            let majority = counts.iter().max_by_key(|(_, n)| **n).map_or_else(String::new, |(class, _)| class.clone());
+            Ok(Target { name: name.clone(), classes: counts.keys().cloned().collect(), majority })
         })
         .collect()
 }
@@ -71,6 +75,17 @@ pub struct Outcome {
     pub loss: Option<Tensor>,
     /// Per target: (right, known).
     pub hits: Vec<(usize, usize)>,
+}
+
+/// Accuracy on one target, beside what the training set's most frequent class would score.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Accuracy {
+    /// Share right.
+    pub accuracy: f64,
+    /// Share right of always answering the majority class.
+    pub majority: f64,
+    /// Samples that know the target.
+    pub n: usize,
 }
 
 impl Head {
@@ -105,7 +120,7 @@ impl Head {
     /// # Errors
     /// Another number of tokens than the head was made for.
     pub fn loss(&self, features: &Tensor, samples: &[&BTreeMap<String, String>]) -> Result<Outcome> {
-        let (rows, hidden) = features.dims2()?;
+        let (rows, _) = features.dims2()?;
         if rows != samples.len() * self.tokens {
             return Err(Failure::data(format!(
                 "auxiliary targets need the same {} image tokens for every sample, got {rows} for {} samples",
@@ -121,8 +136,44 @@ impl Head {
         let x = ops::linear(&x, var("aux.proj.weight")?)?.broadcast_add(var("aux.proj.bias")?)?;
         let x = ops::gelu_tanh(&x)?.reshape((samples.len(), self.tokens * WIDTH))?;
         let logits = ops::linear(&x, var("aux.out.weight")?)?.broadcast_add(var("aux.out.bias")?)?; // (B, all classes)
-        debug_assert_eq!(hidden, var("aux.norm.weight")?.elem_count());
         self.score(&logits, samples)
+    }
+
+    /// Accuracy on the first `limit` held-out samples that know a target and have one frame of the size the head was
+    /// made for, without gradients; targets that none of them knows are left out.
+    ///
+    /// # Errors
+    /// Pictures, device trouble.
+    pub fn evaluate(&self, planner: &Planner, samples: &[Sample], limit: usize) -> Result<BTreeMap<String, Accuracy>> {
+        let mut sums = vec![(0, 0, 0); self.targets.len()];
+        let usable: Vec<&Sample> =
+            samples.iter().filter(|s| s.images.len() == 1 && !s.aux.is_empty()).take(limit).collect();
+        for chunk in usable.chunks(16) {
+            let (mut pixels, mut aux) = (Vec::new(), Vec::new());
+            for sample in chunk {
+                for picture in examples::pictures(sample)? {
+                    let frame = planner.encoder.processor.image(&picture)?;
+                    if planner.encoder.processor.tokens(frame.grid) == self.tokens {
+                        pixels.push(frame);
+                        aux.push(&sample.aux);
+                    }
+                }
+            }
+            let Some((values, grids)) = Pixels::concat(&pixels)? else { continue };
+            let features = planner.vlm.frozen()?.encode_images(&values, &grids)?.embeds;
+            let outcome = self.loss(&features, &aux)?;
+            for ((sum, target), (right, known)) in sums.iter_mut().zip(&self.targets).zip(outcome.hits) {
+                let majority = aux.iter().filter(|a| a.get(&target.name) == Some(&target.majority)).count();
+                *sum = (sum.0 + right, sum.1 + majority, sum.2 + known);
+            }
+        }
+        let share = |part: usize, n: usize| part as f64 / n as f64;
+        let known = self.targets.iter().zip(sums).filter(|(_, (_, _, n))| *n > 0);
+        Ok(known
+            .map(|(t, (right, majority, n))| {
+                (t.name.clone(), Accuracy { accuracy: share(right, n), majority: share(majority, n), n })
+            })
+            .collect())
     }
 
     fn score(&self, logits: &Tensor, samples: &[&BTreeMap<String, String>]) -> Result<Outcome> {

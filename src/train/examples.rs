@@ -2,10 +2,11 @@
 //! planner's own prompt, the answer gets labels. Evaluation, `data show` and the trainer all go through here, so what
 //! is shown is what is trained.
 
-use super::augment;
+use super::{augment, bend, features::Seen};
 use crate::{
-    error::{Failure, Result},
+    error::Result,
     policy::Planner,
+    settings::Augment,
     streams::Stream,
     vlm::{
         Batch, ImageFeatures, Row, Targets, Visual, Vlm,
@@ -16,8 +17,7 @@ use crate::{
     },
 };
 use candle_core::Tensor;
-use data::{Content, Part, Role, Sample, Turn};
-use rayon::prelude::*;
+use data::{Content, Image, Part, Role, Sample, Turn};
 use std::collections::BTreeMap;
 
 /// A conversation with its answer, and the bytes of the answer that carry no loss because that axis is not known.
@@ -36,6 +36,8 @@ pub struct Example {
     pub id: String,
     /// Ids, labels, patches.
     pub encoded: Encoded,
+    /// Features of the pictures where they are known already; there are no patches then.
+    pub features: Option<ImageFeatures>,
     /// Auxiliary classes.
     pub aux: BTreeMap<String, String>,
 }
@@ -69,26 +71,30 @@ pub fn lesson(prompts: &Prompts, sample: &Sample, think: bool) -> Result<Option<
 /// # Errors
 /// A missing or unreadable file, with the sample's id.
 pub fn pictures(sample: &Sample) -> Result<Vec<Rgb>> {
-    let loading = Loading::default();
-    let read = |image| Rgb::from_record(image, &loading).map_err(|e| e.context(format!("sample {}", sample.id)));
-    sample.images.iter().map(read).collect()
+    sample.images.iter().map(|image| picture(sample, image)).collect()
+}
+
+/// Reads one of them.
+///
+/// # Errors
+/// As [`pictures`].
+pub fn picture(sample: &Sample, image: &Image) -> Result<Rgb> {
+    Rgb::from_record(image, &Loading::default()).map_err(|e| e.context(format!("sample {}", sample.id)))
 }
 
 /// How samples become examples.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Recipe {
     /// Teach reasoning where there is some.
     pub think: bool,
-    /// Mirror half of the samples.
-    pub flip: bool,
-    /// Brightness, contrast and shift.
-    pub jitter: f64,
+    /// Changes to pictures and labels.
+    pub augment: Augment,
 }
 
 impl Recipe {
     /// Nothing changed.
     pub fn plain(think: bool) -> Self {
-        Recipe { think, flip: false, jitter: 0.0 }
+        Recipe { think, augment: Augment::default() }
     }
 
     /// Makes the example; `stream` decides the changes. `None` when the sample teaches nothing.
@@ -102,23 +108,49 @@ impl Recipe {
         sample: &Sample,
         stream: &mut Stream,
     ) -> Result<Option<Example>> {
-        let flip = self.flip && stream.below(2) == 1;
-        let mirrored = if flip { augment::mirrored(sample) } else { None };
-        let taught = mirrored.as_ref().unwrap_or(sample);
+        let Augment { flip, jitter, shift, bend: most } = self.augment;
+        let curvature = if most > 0.0 { bend::draw(most, stream) } else { 0.0 };
+        let bent = if most > 0.0 { bend::bent(sample, curvature, stream.below(1 << 16)) } else { None };
+        let curvature = if bent.is_some() { curvature } else { 0.0 };
+        let taught = bent.as_ref().unwrap_or(sample);
+        let mirrored = if flip && stream.below(2) == 1 { augment::mirrored(taught) } else { None };
+        let taught = mirrored.as_ref().unwrap_or(taught);
         let Some(lesson) = lesson(prompts, taught, self.think)? else { return Ok(None) };
         let mut images = pictures(sample)?;
+        let shift = (stream.uniform() * 2.0 - 1.0) * shift;
         for image in &mut images {
+            if curvature != 0.0 || shift != 0.0 {
+                bend::warp(image, curvature, shift);
+            }
             if mirrored.is_some() {
                 augment::mirror(image);
             }
-            if self.jitter > 0.0 {
-                augment::jitter(image, self.jitter, stream);
+            if jitter > 0.0 {
+                augment::jitter(image, jitter, stream);
             }
         }
         let encoded = encoder
             .encode(&lesson.turns, &images, &lesson.unscored)
             .map_err(|e| e.context(format!("sample {}", sample.id)))?;
-        Ok(Some(Example { id: sample.id.clone(), encoded, aux: taught.aux.clone() }))
+        Ok(Some(Example { id: sample.id.clone(), encoded, features: None, aux: taught.aux.clone() }))
+    }
+
+    /// The same example from pictures whose features are known.
+    ///
+    /// # Errors
+    /// As [`Self::example`].
+    pub fn example_of(&self, planner: &Planner, sample: &Sample, seen: &[Seen]) -> Result<Option<Example>> {
+        let Some(lesson) = lesson(&planner.prompts, sample, self.think)? else { return Ok(None) };
+        let grids: Vec<[usize; 3]> = seen.iter().map(|s| s.grid).collect();
+        let layout = planner
+            .encoder
+            .layout(&lesson.turns, &grids, &lesson.unscored)
+            .map_err(|e| e.context(format!("sample {}", sample.id)))?;
+        let (ids, labels, images) = (layout.ids, layout.labels, layout.images);
+        let encoded = Encoded { ids, labels, grids, pixels: Vec::new(), images };
+        let parts: Vec<&ImageFeatures> = seen.iter().map(|s| &s.features).collect();
+        let features = if parts.is_empty() { None } else { Some(ImageFeatures::concat(&parts)?) };
+        Ok(Some(Example { id: sample.id.clone(), encoded, features, aux: sample.aux.clone() }))
     }
 }
 
@@ -137,20 +169,29 @@ pub struct Batched {
 /// # Errors
 /// Device trouble.
 pub fn row(planner: &Planner, rows: &[&Encoded], vlm: &Vlm) -> Result<Batched> {
-    let visuals: Vec<Vec<Visual>> =
-        rows.iter().map(|row| row.grids.iter().map(|grid| Visual::image(*grid)).collect()).collect();
-    let model_rows: Vec<Row> = rows.iter().zip(&visuals).map(|(row, visuals)| Row { ids: &row.ids, visuals }).collect();
-    let batch = Batch::right_padded(vlm.config(), &model_rows, planner.encoder.tokenizer.pad())?;
-    let targets = Targets::select(&batch, |row, token| rows[row].labels[token] != IGNORED);
     let pixels: Vec<Pixels> = rows.iter().flat_map(|row| row.pixels.iter().cloned()).collect();
     let images = match Pixels::concat(&pixels)? {
         Some((values, grids)) => Some(vlm.encode_images(&values, &grids)?),
         None => None,
     };
-    Ok(Batched { batch, images, targets })
+    Batched::new(planner, rows, images)
 }
 
 impl Batched {
+    /// The batch of rows whose pictures are encoded.
+    ///
+    /// # Errors
+    /// Rows that do not fit the model.
+    pub fn new(planner: &Planner, rows: &[&Encoded], images: Option<ImageFeatures>) -> Result<Self> {
+        let visuals: Vec<Vec<Visual>> =
+            rows.iter().map(|row| row.grids.iter().map(|grid| Visual::image(*grid)).collect()).collect();
+        let model_rows: Vec<Row> =
+            rows.iter().zip(&visuals).map(|(row, visuals)| Row { ids: &row.ids, visuals }).collect();
+        let batch = Batch::right_padded(planner.vlm.config(), &model_rows, planner.encoder.tokenizer.pad())?;
+        let targets = Targets::select(&batch, |row, token| rows[row].labels[token] != IGNORED);
+        Ok(Batched { batch, images, targets })
+    }
+
     /// Log-probability and entropy of every scored token.
     ///
     /// # Errors
@@ -159,104 +200,4 @@ impl Batched {
         let hidden = vlm.forward(&self.batch, self.images.as_ref(), None, None)?;
         vlm.token_logps(&hidden, &self.targets.rows, &self.targets.ids, temperature)
     }
-}
-
-/// What a look over a data set found, without decoding any picture.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Survey {
-    /// Indices of samples that can be trained on.
-    pub usable: Vec<usize>,
-    /// Their lengths in tokens, image tokens included.
-    pub tokens: Vec<usize>,
-    /// Of these, tokens that carry loss.
-    pub answer_tokens: Vec<usize>,
-    /// By how many tokens the dropped ones are too long.
-    pub too_long: Vec<usize>,
-    /// Samples without anything to teach.
-    pub nothing: usize,
-    /// Samples left out because a picture is missing or unreadable (only with `skip_bad`).
-    pub bad: Vec<String>,
-}
-
-/// Measures every sample, and fails when none can be trained on.
-///
-/// # Errors
-/// As [`Survey::of`]; nothing usable at all.
-pub fn survey(
-    encoder: &Encoder,
-    prompts: &Prompts,
-    samples: &[Sample],
-    think: bool,
-    max_length: usize,
-    skip_bad: bool,
-) -> Result<Survey> {
-    let out = Survey::of(encoder, prompts, samples, think, max_length, skip_bad)?;
-    if !out.usable.is_empty() {
-        return Ok(out);
-    }
-    let longest = out.too_long.iter().min().map(|over| over + max_length);
-    Err(match longest {
-        Some(tokens) => Failure::data(format!(
-            "every sample is too long: the shortest has {tokens} tokens, {max_length} are allowed"
-        ))
-        .hint("raise sft.max_length, or lower sft.max_pixels"),
-        None => Failure::data(format!("none of {} samples teaches anything", samples.len()))
-            .hint("training needs answers: plan labels or assistant turns; see `reinsman data stats`"),
-    })
-}
-
-impl Survey {
-    /// Measures every sample. Samples over `max_length` are dropped and counted, never cut.
-    ///
-    /// # Errors
-    /// A missing picture or a count that does not match, unless `skip_bad`.
-    pub fn of(
-        encoder: &Encoder,
-        prompts: &Prompts,
-        samples: &[Sample],
-        think: bool,
-        max_length: usize,
-        skip_bad: bool,
-    ) -> Result<Survey> {
-        let measured: Vec<Result<Option<(usize, usize)>>> =
-            samples.par_iter().map(|sample| measure(encoder, prompts, sample, think)).collect();
-        let mut out = Survey::default();
-        for (i, (sample, result)) in samples.iter().zip(measured).enumerate() {
-            match result {
-                Ok(None) => out.nothing += 1,
-                Ok(Some((tokens, _))) if tokens > max_length => out.too_long.push(tokens - max_length),
-                Ok(Some((tokens, answer))) => {
-                    out.usable.push(i);
-                    out.tokens.push(tokens);
-                    out.answer_tokens.push(answer);
-                }
-                Err(e) if skip_bad => out.bad.push(e.context(format!("sample {}", sample.id)).message),
-                Err(e) => return Err(e.context(format!("sample {}", sample.id))),
-            }
-        }
-        Ok(out)
-    }
-}
-
-/// (tokens, tokens with loss) of a sample.
-fn measure(encoder: &Encoder, prompts: &Prompts, sample: &Sample, think: bool) -> Result<Option<(usize, usize)>> {
-    let Some(lesson) = lesson(prompts, sample, think)? else { return Ok(None) };
-    let grids = sample.images.iter().map(|image| {
-        let (width, height) = image_size(image)?;
-        encoder.processor.grid(width, height)
-    });
-    let layout = encoder.layout(&lesson.turns, &grids.collect::<Result<Vec<_>>>()?, &lesson.unscored)?;
-    let scored = layout.labels.iter().skip(1).filter(|label| **label != IGNORED).count();
-    Ok((scored > 0).then_some((layout.ids.len(), scored)))
-}
-
-/// Width and height from the header where the file is plain; a picture that must be turned has the same token count.
-fn image_size(image: &data::Image) -> Result<(usize, usize)> {
-    if let data::Image::File(path) = image
-        && let Ok((width, height)) = ::image::image_dimensions(path)
-    {
-        return Ok((width as usize, height as usize));
-    }
-    // Missing or odd files: decoding gives the message.
-    Rgb::from_record(image, &Loading::default()).map(|picture| (picture.width, picture.height))
 }

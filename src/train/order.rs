@@ -18,16 +18,6 @@ impl Order {
         Order { weights: balance::weights(samples, balance), seed, shuffle, epoch: None }
     }
 
-    /// Samples of an epoch.
-    pub fn len(&self) -> usize {
-        self.weights.len()
-    }
-
-    /// Whether there is nothing to order.
-    pub fn is_empty(&self) -> bool {
-        self.weights.is_empty()
-    }
-
     /// The index of the sample at a position counted from the start of the run.
     pub fn at(&mut self, position: u64) -> usize {
         let n = self.weights.len().max(1) as u64;

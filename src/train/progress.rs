@@ -72,6 +72,17 @@ impl Progress {
         }
     }
 
+    /// Shows a line of the caller's own when one is due; `last` makes it due.
+    pub fn line(&mut self, last: bool, text: impl FnOnce() -> String) {
+        let now = Instant::now();
+        let every = if self.mode == Mode::Line { LINE_EVERY } else { PLAIN_EVERY };
+        let due = last || self.drawn.is_none_or(|drawn| now.duration_since(drawn) >= every);
+        if self.mode != Mode::Quiet && due {
+            self.drawn = Some(now);
+            self.draw(&text());
+        }
+    }
+
     /// Names the newest checkpoint in the line from now on. Time spent saving is not counted as step time.
     pub fn saved(&mut self, checkpoint: &std::path::Path) {
         self.saved = Some(checkpoint.display().to_string());
@@ -169,8 +180,17 @@ pub fn duration(seconds: f64) -> String {
 
 /// Memory this process occupies, where the system tells.
 pub fn resident_bytes() -> Option<u64> {
+    status_bytes("VmRSS:")
+}
+
+/// The most memory this process has occupied so far, where the system tells.
+pub fn peak_bytes() -> Option<u64> {
+    status_bytes("VmHWM:")
+}
+
+fn status_bytes(key: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix(key))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 

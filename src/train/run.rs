@@ -3,7 +3,7 @@
 //! ```text
 //! runs/NAME/  run.json  config.toml (resolved)  metrics.jsonl  lock  ckpt/step-000120/...
 //! ```
-//! A new run refuses a folder that already holds one; a resumed run refuses settings that would change its result.
+//! A new run refuses a folder that already holds one with a checkpoint; a resumed run refuses settings that would change its result.
 
 use crate::{
     error::{Failure, Result, io_at},
@@ -44,10 +44,11 @@ impl Run {
     /// Starts a new run: takes the lock, writes `config.toml` and `run.json`.
     ///
     /// # Errors
-    /// Exit 2 when the folder already holds a run, exit 3 when it is in use or cannot be written.
+    /// Exit 2 when the folder already holds a run with a checkpoint, exit 3 when it is in use or cannot be written.
     pub fn create(dir: &Path, settings: &Settings, start: &Start) -> Result<Run> {
         let lock = Lock::acquire(dir)?;
-        if dir.join("run.json").exists() {
+        // A start that failed before its first checkpoint, say for a mistyped model, left nothing worth keeping.
+        if dir.join("run.json").exists() && Checkpoint::newest(dir)?.found.is_some() {
             let message = format!("{} already holds a run", dir.display());
             return Err(Failure::usage(message)
                 .hint(format!("continue it with --resume {} or choose another --out", dir.display())));
@@ -208,6 +209,16 @@ mod tests {
         let about = read_about(&dir).unwrap();
         assert_eq!(about["starts"].as_array().unwrap().len(), 2);
         assert_eq!((about["seed"].as_u64(), about["starts"][1]["from_step"].as_u64()), (Some(42), Some(3)));
+    }
+
+    #[test]
+    fn a_start_that_never_saved_anything_may_be_repeated() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        drop(Run::create(dir.path(), &settings, &start()).unwrap());
+        settings.sft.learning_rate = 3e-4;
+        drop(Run::create(dir.path(), &settings, &start()).unwrap());
+        assert_eq!(stored_settings(dir.path()).unwrap(), settings);
     }
 
     #[test]

@@ -6,17 +6,23 @@
 //! steps train the vision tower alone on auxiliary targets, whose loss then stays beside the answer's.
 //! Everything random is a function of the seed and the step, so a resumed run repeats the uninterrupted one bit by bit.
 
+mod report;
+mod setup;
+
+pub use report::Report;
+
 use super::{
-    adamw::{AdamW, AdamWOptions, Outcome},
+    adamw::{AdamW, Outcome},
     auxiliary::{self, Head},
     checkpoint::{self, Checkpoint},
     clip::{Gradients, clip_coefficient},
-    examples::{Example, Recipe, row},
+    examples::{Batched, Example, Recipe, row},
+    features::{self, Features},
     metrics::Metrics,
     order::Order,
     progress::{Progress, Step},
     run::Run,
-    schedule::{Schedule, ScheduleOptions, SchedulerKwargs, SchedulerType},
+    schedule::Schedule,
     sight,
     signals::Stop,
     snapshot::{self, State},
@@ -25,15 +31,14 @@ use crate::{
     error::{Failure, Result},
     files::RealFs,
     policy::Planner,
-    settings::{ClassBalance, LrScheduler, Settings},
+    settings::Settings,
     streams::Stream,
-    vlm::{encode::Encoded, processor::Pixels},
+    vlm::{ImageFeatures, encode::Encoded, processor::Pixels},
 };
 use candle_core::{Tensor, Var};
-use data::{Sample, balance::Balance};
+use data::Sample;
 use rayon::prelude::*;
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Skipped steps in a row after which training stops.
 const MAX_BAD: u32 = 5;
@@ -53,35 +58,39 @@ pub struct Trainer<'a> {
     order: Order,
     schedule: Schedule,
     head: Option<Head>,
+    features: Option<Features>,
     vars: BTreeMap<String, Var>,
     optimizer: AdamW,
     state: State,
     total: u64,
 }
 
-/// What one step did.
-#[derive(Debug, Clone, Default)]
-pub struct Report {
-    /// Mean loss over micro-batches.
-    pub loss: f64,
-    /// Mean auxiliary loss, where there is one.
-    pub aux: Option<f64>,
-    /// Right and known auxiliary answers, summed over targets.
-    pub aux_hits: (usize, usize),
-    /// Gradient norm before clipping.
-    pub grad_norm: f64,
-    /// Learning rate.
-    pub lr: f64,
-    /// Input tokens.
-    pub tokens: u64,
-    /// Why nothing was written, if so.
-    pub skipped: Option<String>,
-    /// Samples of the step.
-    pub ids: Vec<String>,
+/// Which part of training a step belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The vision tower alone, on auxiliary targets.
+    Seeing,
+    /// Answers, with auxiliary targets beside them where they have a weight.
+    Answering,
+}
+
+/// A sample to learn from and the position in the run that its random changes hang on.
+#[derive(Debug, Clone, Copy)]
+struct Pick {
+    position: u64,
+    sample: usize,
+}
+
+/// What is on disk.
+struct Saved {
+    step: u64,
+    dir: Option<PathBuf>,
+    failed: u32,
 }
 
 impl<'a> Trainer<'a> {
-    /// Puts a run together. `train` must hold only usable samples (see [`super::examples::survey`]).
+    /// Puts a run together. `train` must hold only usable samples (see [`super::survey::survey`]), `frame_tokens` is the
+    /// number of image tokens where each has one frame of the same size.
     ///
     /// # Errors
     /// Settings that do not fit the model or the data.
@@ -90,18 +99,21 @@ impl<'a> Trainer<'a> {
         settings: &'a Settings,
         train: &'a [Sample],
         val: &'a [Sample],
-        image_tokens: Option<usize>,
+        frame_tokens: Option<usize>,
     ) -> Result<Self> {
         let sft = &settings.sft;
         let mut vars = planner.vlm.vars().clone();
         if vars.is_empty() {
             return Err(Failure::usage("nothing is trainable").hint("set model.train to lora, full, text or vision"));
         }
-        let aux = &settings.auxiliary;
+        if train.is_empty() {
+            return Err(Failure::data("no sample to train on"));
+        }
+        let (aux, augment) = (&settings.auxiliary, &settings.augment);
         let head = if aux.weight > 0.0 || aux.vision_steps > 0 {
-            let targets = auxiliary::targets(train, &aux.targets)?;
-            let tokens = image_tokens.ok_or_else(|| {
-                Failure::usage("auxiliary targets need one frame of the same size in every sample")
+            let targets = auxiliary::targets(train, &aux.targets, augment.flip)?;
+            let tokens = frame_tokens.ok_or_else(|| {
+                Failure::usage("auxiliary targets need exactly one frame, of the same size, in every sample")
                     .hint("set sft.auxiliary.weight=0 and sft.auxiliary.vision_steps=0")
             })?;
             let width = planner.vlm.config().text.hidden_size;
@@ -110,29 +122,28 @@ impl<'a> Trainer<'a> {
             None
         };
         vars.extend(head.iter().flat_map(|head| head.vars().clone()));
-        let total = total_steps(settings, train.len());
-        let optimizer = AdamW::new(
-            &vars,
-            AdamWOptions {
-                adam_beta1: sft.adam_beta1,
-                adam_beta2: sft.adam_beta2,
-                adam_epsilon: sft.adam_epsilon,
-                weight_decay: sft.weight_decay,
-                ..AdamWOptions::default()
-            },
-        )?;
+        let total = setup::total_steps(settings, train.len());
+        let optimizer = AdamW::new(&vars, setup::optimizer(settings))?;
+        let recipe = Recipe { think: sft.think, augment: augment.clone() };
         Ok(Trainer {
             planner,
             settings,
             train,
             val,
-            recipe: Recipe { think: sft.think, flip: settings.augment.flip, jitter: settings.augment.jitter },
-            order: Order::new(train, balance(sft.class_balance), sft.shuffle, sft.seed),
-            schedule: schedule(settings, total)?,
+            recipe: recipe.clone(),
+            order: Order::new(train, setup::balance(sft.class_balance), sft.shuffle, sft.seed),
+            schedule: setup::schedule(settings, total)?,
             head,
+            features: Features::fit(planner, &recipe).then(|| Features::new(features::BUDGET)),
             vars,
             optimizer,
-            state: State { step: 0, metrics_bytes: 0, bad_in_a_row: 0, num_tokens: 0 },
+            state: State {
+                step: 0,
+                metrics_bytes: 0,
+                bad_in_a_row: 0,
+                num_tokens: 0,
+                data: snapshot::fingerprint(train),
+            },
             total: total + aux.vision_steps as u64,
         })
     }
@@ -142,120 +153,176 @@ impl<'a> Trainer<'a> {
         self.total
     }
 
-    /// Continues from a checkpoint, whose weights the planner already has.
+    /// Whether features of pictures are kept, which makes the first epoch the slowest.
+    pub fn keeps_features(&self) -> bool {
+        self.features.is_some()
+    }
+
+    /// Continues from a checkpoint, whose weights the planner already has. Returns a warning when the training samples
+    /// have changed since and `anyway` allows it.
     ///
     /// # Errors
-    /// A checkpoint of another run.
-    pub fn restore(&mut self, from: &Checkpoint) -> Result<()> {
+    /// A checkpoint of another run; exit 2 for changed samples.
+    pub fn restore(&mut self, from: &Checkpoint, anyway: bool) -> Result<Option<String>> {
+        let mine = std::mem::take(&mut self.state.data);
         self.state = snapshot::restore(from, &mut self.optimizer, self.head.as_ref())?;
-        Ok(())
+        let theirs = std::mem::replace(&mut self.state.data, mine);
+        if theirs == self.state.data {
+            return Ok(None);
+        }
+        let changed = format!("the training samples are not those that {} was trained on", from.dir.display());
+        if anyway {
+            return Ok(Some(changed));
+        }
+        Err(Failure::usage(changed).hint("bring the records back as they were, or add --resume-anyway"))
     }
 
     /// Trains to the end or until asked to stop.
     ///
     /// # Errors
-    /// Exit 75 when stopped on request (everything saved), 4 after five broken steps in a row, 3 when saving keeps
-    /// failing.
+    /// Exit 75 when stopped on request (everything saved), 4 after five broken steps in a row, 3 when data cannot be
+    /// read (everything saved) or saving keeps failing.
     pub fn run(&mut self, run: &Run, progress: &mut Progress, stop: &Stop) -> Result<()> {
-        let sft = &self.settings.sft;
-        let mut metrics = if self.state.step == 0 {
-            Metrics::create(&run.metrics_path())?
-        } else {
-            let (metrics, missing) = Metrics::open(&run.metrics_path(), self.state.metrics_bytes)?;
-            if missing > 0 {
-                progress.note(&format!("metrics.jsonl lacks {missing} bytes of the steps before the checkpoint"));
+        let mut metrics = self.metrics(run, progress)?;
+        let mut saved = Saved { step: self.state.step, dir: run.from.as_ref().map(|c| c.dir.clone()), failed: 0 };
+        loop {
+            // After the save, so that a stop need not wait for it; a resumed run repeats it.
+            let evaluated = self.evaluate(&mut metrics, progress, stop)?;
+            let last = self.state.step == self.total;
+            if last && evaluated {
+                progress.finish();
+                return Ok(());
             }
-            metrics
-        };
-        let mut failed_saves = 0;
-        let mut saved_at = self.state.step;
-        while self.state.step < self.total {
-            let report = self.step()?;
+            if stop.requested() {
+                self.save(run, progress, &mut metrics, &mut saved, true)?;
+                progress.finish();
+                return Err(Stop::resumable(saved.dir.as_deref(), &run.dir));
+            }
+            let report = match self.step() {
+                Ok(report) => report,
+                Err(failure) => {
+                    match self.save(run, progress, &mut metrics, &mut saved, true) {
+                        Ok(()) => progress.note(&format!("{} steps are saved", saved.step)),
+                        Err(unsaved) => progress.note(&unsaved.to_string()),
+                    }
+                    return Err(failure);
+                }
+            };
             self.state.step += 1;
             let step = self.state.step;
             let last = step == self.total;
-            if step % sft.logging_steps as u64 == 0 || last || report.skipped.is_some() {
-                metrics.write(&self.line(&report))?;
+            if step % self.settings.sft.logging_steps as u64 == 0 || last || report.skipped.is_some() {
+                let epoch = (step * self.samples_per_step() as u64) as f64 / self.train.len() as f64;
+                metrics.write(&report.line(step, epoch, self.state.num_tokens))?;
             }
-            progress.step(&Step {
-                step,
-                total: self.total,
-                loss: report.loss,
-                lr: report.lr,
-                grad_norm: report.grad_norm,
-            });
+            let Report { loss, lr, grad_norm, .. } = report;
+            progress.step(&Step { step, total: self.total, loss, lr, grad_norm });
             if let Some(why) = &report.skipped {
                 progress.note(&format!("step {step} skipped: {why}; samples {}", report.ids.join(", ")));
                 if self.state.bad_in_a_row >= MAX_BAD {
-                    return Err(Failure::device(format!("{MAX_BAD} steps in a row were broken, the last by {why}"))
-                        .hint("the newest checkpoint is good; lower sft.learning_rate or look at the named samples"));
+                    return Err(self.broken(why, &report.ids, &saved));
                 }
             }
-            if last || sft.eval_steps.is_some_and(|every| step % every as u64 == 0) {
-                if let Some(sight) = sight::measure(self.planner, self.val, sft.think, EVAL_LIMIT)? {
-                    let mut line = json!({ "step": step });
-                    merge(&mut line, serde_json::to_value(sight).unwrap_or_default());
-                    metrics.write(&line)?;
-                    progress.note(&format!(
-                        "step {step}  held-out loss {:.3}  wrong image +{:.3}  blank image +{:.3}",
-                        sight.eval_loss, sight.wrong_image_gap, sight.blank_image_gap
-                    ));
-                }
-            }
-            let stopping = stop.requested();
-            if last || stopping || step % sft.save_steps as u64 == 0 {
-                self.state.metrics_bytes = metrics.offset()?;
-                match self.save(run, progress) {
-                    Ok(()) => (failed_saves, saved_at) = (0, step),
-                    Err(e) if last || stopping || failed_saves + 1 >= MAX_FAILED_SAVES => return Err(e),
-                    Err(e) => {
-                        failed_saves += 1;
-                        progress.note(&format!("{e}; training goes on"));
-                    }
-                }
-            }
-            if stopping && !last {
-                progress.finish();
-                let folder = run.dir.join("ckpt").join(format!("step-{saved_at:06}"));
-                return Err(Stop::resumable(&folder, &run.dir));
+            if last || step % self.settings.sft.save_steps as u64 == 0 {
+                self.save(run, progress, &mut metrics, &mut saved, last)?;
             }
         }
-        progress.finish();
-        Ok(())
     }
 
-    fn save(&self, run: &Run, progress: &mut Progress) -> Result<()> {
-        let digest = self.settings.digest();
-        let published =
-            snapshot::publish(&run.dir, self.planner, &self.optimizer, self.head.as_ref(), &self.state, &digest)?;
+    fn metrics(&self, run: &Run, progress: &mut Progress) -> Result<Metrics> {
+        if self.state.step == 0 {
+            return Metrics::create(&run.metrics_path());
+        }
+        let (metrics, missing) = Metrics::open(&run.metrics_path(), self.state.metrics_bytes)?;
+        if missing > 0 {
+            progress.note(&format!("metrics.jsonl lacks {missing} bytes of the steps before the checkpoint"));
+        }
+        Ok(metrics)
+    }
+
+    /// Why training ends after too many broken steps.
+    fn broken(&self, why: &str, ids: &[String], saved: &Saved) -> Failure {
+        let samples = ids.join(", ");
+        let failure = Failure::device(format!(
+            "{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {samples}"
+        ));
+        let kept = match &saved.dir {
+            Some(dir) => format!("{} is good; ", dir.display()),
+            None => String::new(),
+        };
+        match snapshot::non_finite(self.planner, self.head.as_ref(), true) {
+            Ok(Some(name)) => {
+                failure.hint(format!("{name} of the model holds a NaN or an infinity: start from another"))
+            }
+            _ => failure.hint(format!("{kept}lower sft.learning_rate or look at the named samples")),
+        }
+    }
+
+    /// Saves unless this step is saved already. A failure ends training when it `must` succeed or keeps happening.
+    fn save(
+        &self,
+        run: &Run,
+        progress: &mut Progress,
+        metrics: &mut Metrics,
+        saved: &mut Saved,
+        must: bool,
+    ) -> Result<()> {
+        if saved.step == self.state.step {
+            return Ok(());
+        }
+        let outcome = metrics.offset().and_then(|metrics_bytes| {
+            let state = State { metrics_bytes, ..self.state.clone() };
+            let files = snapshot::files(self.planner, &self.optimizer, self.head.as_ref(), &state)?;
+            snapshot::publish(&run.dir, state.step, &files, &self.settings.digest())
+        });
+        let published = match outcome {
+            Ok(published) => published,
+            Err(failure) if must || saved.failed + 1 >= MAX_FAILED_SAVES => return Err(failure),
+            Err(failure) => {
+                saved.failed += 1;
+                progress.note(&format!("{failure}; training goes on"));
+                return Ok(());
+            }
+        };
         progress.saved(&published.checkpoint.dir);
         let keep = self.settings.sft.save_total_limit.unwrap_or(usize::MAX);
         let pruned = checkpoint::prune(&RealFs, &run.dir, keep, &published.checkpoint)?;
         for warning in published.warnings.iter().chain(&pruned) {
             progress.note(warning);
         }
+        *saved = Saved { step: self.state.step, dir: Some(published.checkpoint.dir), failed: 0 };
         Ok(())
     }
 
-    fn line(&self, report: &Report) -> Value {
-        let per_step =
-            (self.settings.sft.per_device_train_batch_size * self.settings.sft.gradient_accumulation_steps) as f64;
-        let mut line = Map::new();
-        line.insert("step".into(), json!(self.state.step));
-        line.insert("epoch".into(), json!(self.state.step as f64 * per_step / self.train.len() as f64));
-        line.insert("loss".into(), json!(report.loss));
-        if let Some(aux) = report.aux {
-            line.insert("aux_loss".into(), json!(aux));
-            line.insert("aux_accuracy".into(), json!(report.aux_hits.0 as f64 / report.aux_hits.1.max(1) as f64));
+    /// What a save needs beside the disk, for its memory.
+    ///
+    /// # Errors
+    /// Exit 4 naming a weight that is not finite.
+    pub fn rehearse_save(&self) -> Result<()> {
+        snapshot::files(self.planner, &self.optimizer, self.head.as_ref(), &self.state).map(|_| ())
+    }
+
+    /// Where one is due: held-out loss, what other pictures cost, and accuracy on the auxiliary targets. False when it
+    /// was cut short by a request to stop.
+    fn evaluate(&self, metrics: &mut Metrics, progress: &mut Progress, stop: &Stop) -> Result<bool> {
+        let (sft, step) = (&self.settings.sft, self.state.step);
+        let due = step == self.total || (step > 0 && sft.eval_steps.is_some_and(|every| step % every as u64 == 0));
+        if !due || self.val.is_empty() {
+            return Ok(true);
         }
-        line.insert("learning_rate".into(), json!(report.lr));
-        line.insert("grad_norm".into(), json!(report.grad_norm));
-        line.insert("num_tokens".into(), json!(self.state.num_tokens));
-        if let Some(why) = &report.skipped {
-            line.insert("skipped".into(), json!(why));
-            line.insert("samples".into(), json!(report.ids));
-        }
-        Value::Object(line)
+        let go_on = || !stop.requested();
+        let Some(sight) = sight::measure(self.planner, self.val, sft.think, EVAL_LIMIT, &go_on)? else {
+            return Ok(go_on());
+        };
+        let aux = self.head.as_ref().map(|head| head.evaluate(self.planner, self.val, EVAL_LIMIT)).transpose()?;
+        let (text, line) = report::evaluation(step, &sight, aux);
+        progress.note(&text);
+        metrics.write(&line)?;
+        Ok(true)
+    }
+
+    fn samples_per_step(&self) -> usize {
+        self.settings.sft.per_device_train_batch_size * self.settings.sft.gradient_accumulation_steps
     }
 
     /// One optimizer step: all its micro-batches, then clip and update, or nothing at all when a number is broken.
@@ -263,39 +330,56 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// Pictures that cannot be read, device trouble.
     pub fn step(&mut self) -> Result<Report> {
+        let n = self.samples_per_step() as u64;
+        let (from, vision) = (self.state.step * n, self.settings.auxiliary.vision_steps as u64);
+        let picks: Vec<Pick> =
+            (from..from + n).map(|position| Pick { position, sample: self.order.at(position) }).collect();
+        let phase = if self.state.step < vision { Phase::Seeing } else { Phase::Answering };
+        self.learn(&picks, phase)
+    }
+
+    /// A step on chosen samples, to measure what it costs. It changes the weights in memory.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn rehearse(&mut self, samples: &[usize], phase: Phase) -> Result<Report> {
+        let picks: Vec<Pick> =
+            samples.iter().zip(0..).map(|(sample, position)| Pick { position, sample: *sample }).collect();
+        self.learn(&picks, phase)
+    }
+
+    fn learn(&mut self, picks: &[Pick], phase: Phase) -> Result<Report> {
         let sft = &self.settings.sft;
-        let (batch, parts) = (sft.per_device_train_batch_size, sft.gradient_accumulation_steps);
         let step = self.state.step;
         let mut report = Report { lr: self.lr(step), ..Report::default() };
         let mut gradients = Gradients::default();
-        for part in 0..parts {
-            let begin = (step * parts as u64 + part as u64) * batch as u64;
-            let examples = self.examples(begin, batch)?;
+        let parts = picks.chunks(sft.per_device_train_batch_size);
+        let scale = 1.0 / parts.len() as f64;
+        for (part, picks) in parts.enumerate() {
+            let examples = self.examples(picks)?;
             report.ids.extend(examples.iter().map(|e| e.id.clone()));
             if self.planner.vlm.adapter_spec().is_some_and(|spec| spec.dropout > 0.0) {
                 let name = format!("dropout/{step}/{part}");
                 self.planner.vlm.set_dropout(Some(Stream::new(sft.seed, &name)));
             }
-            gradients.add(self.micro(&examples, step, &mut report)?)?;
+            gradients.add(self.micro(&examples, phase, &mut report)?)?;
         }
         self.planner.vlm.set_dropout(None);
-        let scale = 1.0 / parts as f64;
         gradients.scale(scale)?;
         report.loss *= scale;
         report.aux = report.aux.map(|aux| aux * scale);
         report.grad_norm = gradients.norm()?;
         self.state.num_tokens += report.tokens;
-        let broken = if !report.loss.is_finite() {
+        report.skipped = if !report.loss.is_finite() {
             Some(format!("the loss is {}", report.loss))
         } else {
             let clip = clip_coefficient(report.grad_norm, sft.max_grad_norm);
             match self.optimizer.step(&gradients, report.lr, if clip.is_finite() { clip } else { 1.0 })? {
                 Outcome::Stepped => None,
-                Outcome::Refused { tensors } => Some(format!("the gradient of {} is not finite", tensors.join(", "))),
+                Outcome::Refused { tensors } => Some(report::not_finite(&tensors)),
             }
         };
-        self.state.bad_in_a_row = if broken.is_some() { self.state.bad_in_a_row + 1 } else { 0 };
-        report.skipped = broken;
+        self.state.bad_in_a_row = if report.skipped.is_some() { self.state.bad_in_a_row + 1 } else { 0 };
         Ok(report)
     }
 
@@ -309,44 +393,48 @@ impl<'a> Trainer<'a> {
         self.settings.sft.learning_rate * ((step + 1) as f64 / warmup as f64).min(1.0)
     }
 
-    /// The examples at positions `begin..begin + count` of the order, made in parallel.
-    fn examples(&mut self, begin: u64, count: usize) -> Result<Vec<Example>> {
-        let picks: Vec<(u64, usize)> =
-            (begin..begin + count as u64).map(|position| (position, self.order.at(position))).collect();
-        let make = |(position, index): &(u64, usize)| {
-            let mut stream = Stream::new(self.settings.sft.seed, &format!("augment/{position}"));
-            let sample = &self.train[*index];
-            let Planner { encoder, prompts, .. } = self.planner;
-            self.recipe.example(encoder, prompts, sample, &mut stream)?.ok_or_else(|| {
-                Failure::data(format!("sample {} teaches nothing", sample.id)).hint("see `reinsman data check`")
+    /// The examples of some picks; pictures are read in parallel.
+    fn examples(&mut self, picks: &[Pick]) -> Result<Vec<Example>> {
+        let (planner, recipe, train, seed) = (self.planner, &self.recipe, self.train, self.settings.sft.seed);
+        let made: Vec<Result<Option<Example>>> = match &mut self.features {
+            Some(features) => {
+                let samples: Vec<&Sample> = picks.iter().map(|pick| &train[pick.sample]).collect();
+                let seen = features.of(planner, &samples)?;
+                samples.par_iter().zip(&seen).map(|(sample, seen)| recipe.example_of(planner, sample, seen)).collect()
+            }
+            None => {
+                let make = |pick: &Pick| {
+                    let mut stream = Stream::new(seed, &format!("augment/{}", pick.position));
+                    recipe.example(&planner.encoder, &planner.prompts, &train[pick.sample], &mut stream)
+                };
+                picks.par_iter().map(make).collect()
+            }
+        };
+        let unwrap = |(example, pick): (Result<Option<Example>>, &Pick)| {
+            example?.ok_or_else(|| {
+                Failure::data(format!("sample {} teaches nothing", train[pick.sample].id))
+                    .hint("see `reinsman data check`")
             })
         };
-        picks.par_iter().map(make).collect()
+        made.into_iter().zip(picks).map(unwrap).collect()
     }
 
     /// Forward and backward of one micro-batch. Adds its numbers to the report.
-    fn micro(&self, examples: &[Example], step: u64, report: &mut Report) -> Result<Gradients> {
-        let vlm = &self.planner.vlm;
-        let encoded: Vec<&Encoded> = examples.iter().map(|e| &e.encoded).collect();
-        let aux: Vec<&BTreeMap<String, String>> = examples.iter().map(|e| &e.aux).collect();
-        let seeing_only = step < self.settings.auxiliary.vision_steps as u64;
-        let (answer, features) = if seeing_only {
-            let pixels: Vec<Pixels> = encoded.iter().flat_map(|e| e.pixels.iter().cloned()).collect();
-            let Some((values, grids)) = Pixels::concat(&pixels)? else {
-                return Err(Failure::data("the vision phase needs pictures"));
-            };
-            (None, Some(vlm.encode_images(&values, &grids)?.embeds))
-        } else {
-            let batched = row(self.planner, &encoded, vlm)?;
-            report.tokens += encoded.iter().map(|e| e.ids.len() as u64).sum::<u64>();
-            let (logps, _) = batched.logps(vlm, 1.0)?;
-            (Some(logps.mean_all()?.neg()?), batched.images.map(|images| images.embeds))
+    fn micro(&self, examples: &[Example], phase: Phase, report: &mut Report) -> Result<Gradients> {
+        let (answer, embeds) = match phase {
+            Phase::Seeing => (None, Some(self.look(examples)?)),
+            Phase::Answering => {
+                let (loss, embeds) = self.answer(examples, report)?;
+                (Some(loss), embeds)
+            }
         };
-        let auxiliary = match (&self.head, &features) {
-            (Some(head), Some(features)) => {
-                let outcome = head.loss(features, &aux)?;
-                let (right, known) = outcome.hits.iter().fold((0, 0), |(r, k), (right, n)| (r + right, k + n));
-                report.aux_hits = (report.aux_hits.0 + right, report.aux_hits.1 + known);
+        let auxiliary = match (&self.head, &embeds) {
+            (Some(head), Some(embeds)) => {
+                let aux: Vec<&BTreeMap<String, String>> = examples.iter().map(|e| &e.aux).collect();
+                let outcome = head.loss(embeds, &aux)?;
+                for (right, known) in outcome.hits {
+                    report.aux_hits = (report.aux_hits.0 + right, report.aux_hits.1 + known);
+                }
                 outcome.loss
             }
             _ => None,
@@ -354,76 +442,47 @@ impl<'a> Trainer<'a> {
         if let Some(loss) = &auxiliary {
             report.aux = Some(report.aux.unwrap_or(0.0) + scalar(loss)?);
         }
-        let weight = if seeing_only { 1.0 } else { self.settings.auxiliary.weight };
         let total = match (answer, auxiliary) {
-            (Some(answer), aux) => {
+            (Some(answer), auxiliary) => {
                 report.loss += scalar(&answer)?;
-                match aux {
-                    Some(aux) => (answer + (aux * weight)?)?,
+                match auxiliary {
+                    Some(loss) => (answer + (loss * self.settings.auxiliary.weight)?)?,
                     None => answer,
                 }
             }
-            (None, Some(aux)) => {
-                report.loss += scalar(&aux)?;
-                aux
+            (None, Some(loss)) => {
+                report.loss += scalar(&loss)?;
+                loss
             }
             (None, None) => return Ok(Gradients::default()),
         };
         Gradients::take(&mut total.backward()?, &self.vars)
     }
+
+    /// Picture features alone, `(B * I, H)`.
+    fn look(&self, examples: &[Example]) -> Result<Tensor> {
+        let pixels: Vec<Pixels> = examples.iter().flat_map(|e| e.encoded.pixels.iter().cloned()).collect();
+        let Some((values, grids)) = Pixels::concat(&pixels)? else {
+            return Err(Failure::data("the vision phase needs pictures"));
+        };
+        Ok(self.planner.vlm.encode_images(&values, &grids)?.embeds)
+    }
+
+    /// Mean negative log-probability of the answer tokens, and the picture features it was made from.
+    fn answer(&self, examples: &[Example], report: &mut Report) -> Result<(Tensor, Option<Tensor>)> {
+        let vlm = &self.planner.vlm;
+        let encoded: Vec<&Encoded> = examples.iter().map(|e| &e.encoded).collect();
+        let known: Vec<&ImageFeatures> = examples.iter().filter_map(|e| e.features.as_ref()).collect();
+        let batched = match known.is_empty() {
+            true => row(self.planner, &encoded, vlm)?,
+            false => Batched::new(self.planner, &encoded, Some(ImageFeatures::concat(&known)?))?,
+        };
+        report.tokens += encoded.iter().map(|e| e.ids.len() as u64).sum::<u64>();
+        let (logps, _) = batched.logps(vlm, 1.0)?;
+        Ok((logps.mean_all()?.neg()?, batched.images.map(|images| images.embeds)))
+    }
 }
 
 fn scalar(loss: &Tensor) -> Result<f64> {
     Ok(f64::from(loss.to_scalar::<f32>()?))
-}
-
-fn merge(line: &mut Value, more: Value) {
-    if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {
-        line.extend(more);
-    }
-}
-
-/// Optimizer steps of the main phase: `max_steps`, or what `num_train_epochs` passes take.
-fn total_steps(settings: &Settings, samples: usize) -> u64 {
-    let sft = &settings.sft;
-    let per_step = (sft.per_device_train_batch_size * sft.gradient_accumulation_steps).max(1);
-    match sft.max_steps {
-        Some(steps) => steps as u64,
-        None => ((samples as f64 * sft.num_train_epochs / per_step as f64).ceil() as u64).max(1),
-    }
-}
-
-fn schedule(settings: &Settings, total: u64) -> Result<Schedule> {
-    let sft = &settings.sft;
-    let warmup = if sft.warmup_steps > 0 { sft.warmup_steps as f64 } else { sft.warmup_ratio };
-    ScheduleOptions {
-        learning_rate: sft.learning_rate,
-        lr_scheduler_type: curve(sft.lr_scheduler_type),
-        warmup_steps: warmup,
-        lr_scheduler_kwargs: match sft.lr_scheduler_type {
-            LrScheduler::CosineWithMinLr => SchedulerKwargs { min_lr_rate: Some(0.1), ..SchedulerKwargs::default() },
-            _ => SchedulerKwargs::default(),
-        },
-        ..ScheduleOptions::default()
-    }
-    .resolve(total)
-}
-
-fn curve(kind: LrScheduler) -> SchedulerType {
-    match kind {
-        LrScheduler::Linear => SchedulerType::Linear,
-        LrScheduler::Cosine => SchedulerType::Cosine,
-        LrScheduler::CosineWithMinLr => SchedulerType::CosineWithMinLr,
-        LrScheduler::Polynomial => SchedulerType::Polynomial,
-        LrScheduler::Constant => SchedulerType::Constant,
-        LrScheduler::ConstantWithWarmup => SchedulerType::ConstantWithWarmup,
-    }
-}
-
-fn balance(kind: ClassBalance) -> Balance {
-    match kind {
-        ClassBalance::None => Balance::None,
-        ClassBalance::Sqrt => Balance::Sqrt,
-        ClassBalance::Uniform => Balance::Uniform,
-    }
 }

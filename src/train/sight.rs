@@ -1,7 +1,7 @@
 //! Does the planner look at the picture? The loss of the answers with the right picture, with another sample's picture
 //! and with a grey one. A training loss says nothing about seeing; this gap does.
 
-use super::examples::{Recipe, row};
+use super::examples::{Recipe, pictures, row};
 use crate::{
     error::Result,
     policy::Planner,
@@ -20,68 +20,104 @@ use serde::Serialize;
 pub struct Sight {
     /// With the right picture.
     pub eval_loss: f64,
-    /// With the picture of another sample minus with the right one: 0 is blind.
-    pub wrong_image_gap: f64,
+    /// With the picture of another sample minus with the right one: 0 is blind. `None` when no two samples have
+    /// different pictures of one size.
+    pub wrong_image_gap: Option<f64>,
     /// With a grey picture minus with the right one.
-    pub blank_image_gap: f64,
+    pub blank_image_gap: Option<f64>,
     /// Answer tokens scored.
     pub eval_tokens: usize,
 }
 
-/// Measures on the first `limit` samples that teach something and have pictures; `None` when there are none.
+/// Sums over answer tokens for one kind of other picture, beside the right picture on the same samples.
+#[derive(Default)]
+struct Gap {
+    other: f64,
+    right: f64,
+    tokens: usize,
+}
+
+impl Gap {
+    fn add(&mut self, other: f64, right: f64, tokens: usize) {
+        (self.other, self.right, self.tokens) = (self.other + other, self.right + right, self.tokens + tokens);
+    }
+
+    fn mean(&self) -> Option<f64> {
+        (self.tokens > 0).then(|| (self.other - self.right) / self.tokens as f64)
+    }
+}
+
+/// Measures on the first `limit` samples that teach something and have pictures. `None` when there are none, or when
+/// `go_on`, asked before every sample, says no.
 ///
 /// # Errors
 /// Pictures, prompts, device trouble.
-pub fn measure(planner: &Planner, samples: &[Sample], think: bool, limit: usize) -> Result<Option<Sight>> {
+pub fn measure(
+    planner: &Planner,
+    samples: &[Sample],
+    think: bool,
+    limit: usize,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Option<Sight>> {
     let recipe = Recipe::plain(think);
-    let mut rows: Vec<Encoded> = Vec::new();
-    for sample in samples {
-        if rows.len() == limit {
+    let mut rows: Vec<(&Sample, Encoded)> = Vec::new();
+    for sample in samples.iter().filter(|sample| !sample.images.is_empty()) {
+        if rows.len() == limit || !go_on() {
             break;
         }
-        let stream = &mut Stream::new(0, "sight");
-        if let Some(example) = recipe.example(&planner.encoder, &planner.prompts, sample, stream)?
-            && !example.encoded.pixels.is_empty()
+        if let Some(example) =
+            recipe.example(&planner.encoder, &planner.prompts, sample, &mut Stream::new(0, "sight"))?
         {
-            rows.push(example.encoded);
+            // Pixels are large and made again when needed.
+            rows.push((sample, Encoded { pixels: Vec::new(), ..example.encoded }));
         }
     }
-    let n = rows.len();
-    if n == 0 {
-        return Ok(None);
-    }
-    let swap = |i: usize, encoded: &Encoded| -> Vec<Pixels> {
-        let other = (1..n).map(|k| &rows[(i + n / 2 + k - 1) % n]).find(|o| o.grids == encoded.grids);
-        other.map_or_else(|| encoded.pixels.clone(), |o| o.pixels.clone())
-    };
-    let grey = |encoded: &Encoded| -> Result<Vec<Pixels>> {
-        let (patch, _, _) = planner.encoder.processor.sizes();
-        let blank = |grid: &[usize; 3]| {
-            planner.encoder.processor.image(&Rgb::filled(grid[2] * patch, grid[1] * patch, [127; 3]))
-        };
-        encoded.grids.iter().map(blank).collect()
-    };
-    let (mut sums, mut tokens) = ([0.0; 3], 0);
-    for (i, encoded) in rows.iter().enumerate() {
-        for (sum, pixels) in sums.iter_mut().zip([encoded.pixels.clone(), swap(i, encoded), grey(encoded)?]) {
-            let fits = pixels.iter().map(|p| p.grid).eq(encoded.grids.iter().copied());
-            let pixels = if fits { pixels } else { encoded.pixels.clone() };
-            *sum += answer_nll(planner, &Encoded { pixels, ..encoded.clone() })?;
+    let (mut wrong, mut blank, mut right) = (Gap::default(), Gap::default(), Gap::default());
+    for (i, (sample, encoded)) in rows.iter().enumerate() {
+        if !go_on() {
+            return Ok(None);
         }
-        tokens += encoded.labels.iter().skip(1).filter(|label| **label != IGNORED).count();
+        let tokens = encoded.labels.iter().skip(1).filter(|label| **label != IGNORED).count();
+        let loss = |pixels| answer_nll(planner, &Encoded { pixels, ..encoded.clone() });
+        let own = loss(pixels(planner, sample)?)?;
+        right.add(own, 0.0, tokens);
+        if let Some(other) = partner(&rows, i) {
+            wrong.add(loss(pixels(planner, other)?)?, own, tokens);
+        }
+        let grey = grey(planner, encoded)?;
+        if grey.iter().map(|p| p.grid).eq(encoded.grids.iter().copied()) {
+            blank.add(loss(grey)?, own, tokens);
+        }
     }
-    let mean = |i: usize| sums[i] / tokens.max(1) as f64;
-    Ok(Some(Sight {
-        eval_loss: mean(0),
-        wrong_image_gap: mean(1) - mean(0),
-        blank_image_gap: mean(2) - mean(0),
-        eval_tokens: tokens,
+    Ok(right.mean().map(|eval_loss| Sight {
+        eval_loss,
+        wrong_image_gap: wrong.mean(),
+        blank_image_gap: blank.mean(),
+        eval_tokens: right.tokens,
     }))
+}
+
+/// A sample from half-way round the list whose pictures are others of the same sizes.
+fn partner<'a>(rows: &[(&'a Sample, Encoded)], i: usize) -> Option<&'a Sample> {
+    let n = rows.len();
+    let (mine, encoded) = &rows[i];
+    let others = (0..n).map(|k| &rows[(i + n / 2 + k) % n]);
+    others.filter(|(s, e)| s.images != mine.images && e.grids == encoded.grids).map(|(s, _)| *s).next()
+}
+
+fn pixels(planner: &Planner, sample: &Sample) -> Result<Vec<Pixels>> {
+    pictures(sample)?.iter().map(|picture| planner.encoder.processor.image(picture)).collect()
+}
+
+fn grey(planner: &Planner, encoded: &Encoded) -> Result<Vec<Pixels>> {
+    let (patch, _, _) = planner.encoder.processor.sizes();
+    let blank = |grid: &[usize; 3]| Rgb::filled(grid[2] * patch, grid[1] * patch, [127; 3]);
+    encoded.grids.iter().map(|grid| planner.encoder.processor.image(&blank(grid))).collect()
 }
 
 /// Sum of the negative log-probabilities of the answer's tokens, without gradients.
 fn answer_nll(planner: &Planner, encoded: &Encoded) -> Result<f64> {
-    let scored = row(planner, &[encoded], planner.vlm.frozen()?)?;
-    let (logps, _) = scored.logps(planner.vlm.frozen()?, 1.0)?;
+    let frozen = planner.vlm.frozen()?;
+    let (logps, _) = row(planner, &[encoded], frozen)?.logps(frozen, 1.0)?;
     Ok(-logps.to_vec1::<f32>()?.into_iter().map(f64::from).sum::<f64>())
 }

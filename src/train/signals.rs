@@ -3,12 +3,15 @@
 
 use crate::error::{Failure, Kind, Result};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM, SIGUSR1},
+    consts::{SIGINT, SIGTERM, SIGUSR1, SIGXFSZ},
     flag,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::SeqCst},
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 
 /// Whether someone asked to stop.
@@ -41,9 +44,23 @@ impl Stop {
         self.0.load(SeqCst)
     }
 
-    /// How a trainer ends after it has saved: exit 75 with the command that continues.
-    pub fn resumable(saved: &std::path::Path, run_dir: &std::path::Path) -> Failure {
-        Failure::new(Kind::Resumable, format!("stopped on request; everything is saved in {}", saved.display()))
-            .hint(format!("resume with: reinsman sft --resume {}", run_dir.display()))
+    /// How a trainer ends after it has saved (`None`: before there was anything to save): exit 75 with the command that
+    /// continues.
+    pub fn resumable(saved: Option<&Path>, run_dir: &Path) -> Failure {
+        let message = match saved {
+            Some(saved) => format!("stopped on request; everything is saved in {}", saved.display()),
+            None => "stopped on request before the first step".into(),
+        };
+        let hint = format!("resume with: reinsman sft --resume {}", run_dir.display());
+        Failure::new(Kind::Resumable, message).hint(hint)
     }
+}
+
+/// Makes a file over the size limit (`ulimit -f`, quotas) an error of that write instead of the end of the process.
+///
+/// # Errors
+/// Exit 4 when the operating system refuses.
+pub fn survive_file_limits() -> Result<()> {
+    let ignored = flag::register(SIGXFSZ, Arc::default());
+    ignored.map(|_| ()).map_err(|e| Failure::device(format!("cannot listen for signals: {e}")))
 }

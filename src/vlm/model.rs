@@ -410,9 +410,22 @@ fn metadata() -> HashMap<String, String> {
     HashMap::from([("format".to_string(), "pt".to_string())])
 }
 
-/// The bytes of a safetensors file.
+/// The bytes of a safetensors file: the same for the same content, also its metadata, which the library writes in the
+/// order of a hash map.
 pub(crate) fn to_safetensors(tensors: &HashMap<String, Tensor>, metadata: HashMap<String, String>) -> Result<Vec<u8>> {
-    safetensors::serialize(tensors, Some(metadata)).map_err(|e| Failure::data(format!("cannot serialise: {e}")))
+    let failed = |e: String| Failure::data(format!("cannot serialise: {e}"));
+    let several = metadata.len() > 1;
+    let mut bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| failed(e.to_string()))?;
+    if several {
+        let (length, rest) = bytes.split_first_chunk_mut::<8>().ok_or_else(|| failed("no header".into()))?;
+        let header = rest.get_mut(..u64::from_le_bytes(*length) as usize).ok_or_else(|| failed("no header".into()))?;
+        let mut json: serde_json::Value = serde_json::from_slice(header).map_err(|e| failed(e.to_string()))?;
+        json["__metadata__"].sort_all_objects();
+        let mut text = json.to_string().into_bytes();
+        text.resize(header.len(), b' ');
+        header.copy_from_slice(&text);
+    }
+    Ok(bytes)
 }
 
 /// Writes a safetensors file beside its final place, syncs it and renames it over.

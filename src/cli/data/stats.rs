@@ -6,7 +6,7 @@ use crate::{
     cli::{Shared, print, print_json},
     error::Result,
     policy::{Language, Source},
-    train::examples::Survey,
+    train::survey::Survey,
 };
 use data::{
     Dataset, Sample,
@@ -167,11 +167,19 @@ fn quantiles(values: &[usize]) -> Option<Quantiles> {
 }
 
 impl Tokens {
+    fn tokens(&self) -> Vec<usize> {
+        self.survey.lengths.iter().map(|length| length.tokens).collect()
+    }
+
+    fn answer_tokens(&self) -> Vec<usize> {
+        self.survey.lengths.iter().map(|length| length.answer_tokens).collect()
+    }
+
     fn to_json(&self) -> Value {
         json!({
             "planner": self.planner,
-            "all": quantiles(&self.survey.tokens),
-            "with_loss": quantiles(&self.survey.answer_tokens),
+            "all": quantiles(&self.tokens()),
+            "with_loss": quantiles(&self.answer_tokens()),
             "nothing_to_teach": self.survey.nothing,
             "unreadable": self.survey.bad,
         })
@@ -182,12 +190,13 @@ impl Tokens {
             Some(q) => format!("{:.0} .. {:.0} .. {:.0}", q.min, q.median, q.max),
             None => "none".into(),
         };
-        let Survey { tokens, answer_tokens, nothing, bad, .. } = &self.survey;
+        let Survey { nothing, bad, .. } = &self.survey;
+        let (tokens, answer_tokens) = (self.tokens(), self.answer_tokens());
         let mut text = format!(
             "{:<14}{}, with loss {} (least, median, most of {}; {})\n",
             "tokens",
-            range(tokens),
-            range(answer_tokens),
+            range(&tokens),
+            range(&answer_tokens),
             thousands(tokens.len() as u64),
             self.planner
         );

@@ -1,0 +1,173 @@
+//! What `sft` tells before it trains: model, data, and with `--dry-run` what a step costs.
+
+use super::{Taught, millions};
+use crate::{
+    error::{Result, human_bytes},
+    policy::Planner,
+    settings::Settings,
+    train::{
+        progress,
+        sft::{Phase, Trainer},
+        survey::Survey,
+    },
+};
+use data::error::thousands;
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// Model, what is trained, data and steps, one line each.
+pub(super) fn run(planner: &Planner, settings: &Settings, train: &Taught, val: &Taught, total: u64) -> String {
+    let vars = planner.vlm.vars();
+    let training = match planner.vlm.adapter_spec() {
+        Some(spec) => {
+            let (layers, dropout) = (vars.len() / 2, spec.dropout);
+            let dropout = if dropout > 0.0 { format!(", dropout {dropout}") } else { String::new() };
+            format!(
+                "adapter    LoRA r {} on {layers} linears{dropout}, {} trainable",
+                spec.r,
+                millions(trained(planner))
+            )
+        }
+        None => format!("training   {} parameters of the model itself", millions(trained(planner))),
+    };
+    let files =
+        |paths: &[std::path::PathBuf]| paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ");
+    let mut text = format!(
+        "model      {}, {} parameters\n{training}\ndata       {}: {}\n",
+        planner.name(),
+        millions(planner.vlm.parameter_count()),
+        files(&settings.data.train),
+        data_line(&train.survey)
+    );
+    if !val.samples.is_empty() {
+        text.push_str(&format!("held out   {}: {}\n", files(&settings.data.val), data_line(&val.survey)));
+    }
+    let n = thousands(total);
+    text + &format!("steps      {n} of {} samples\n", samples_per_step(settings))
+}
+
+fn trained(planner: &Planner) -> usize {
+    planner.vlm.vars().values().map(|v| v.as_tensor().elem_count()).sum()
+}
+
+fn samples_per_step(settings: &Settings) -> usize {
+    settings.sft.per_device_train_batch_size * settings.sft.gradient_accumulation_steps
+}
+
+/// Shortest, median and longest sample in tokens.
+fn spread(survey: &Survey) -> [usize; 3] {
+    let order = survey.by_length();
+    let at = |i: usize| order.get(i).map_or(0, |i| survey.lengths[*i].tokens);
+    [at(0), at(order.len() / 2), at(order.len().saturating_sub(1))]
+}
+
+fn data_line(survey: &Survey) -> String {
+    let number = |n: usize| thousands(n as u64);
+    let [least, median, most] = spread(survey).map(number);
+    let images: usize = survey.lengths.iter().map(|l| l.images).sum();
+    let mut text = format!(
+        "{} samples, {} images, tokens {least}..{most} (median {median})",
+        number(survey.usable.len()),
+        number(images)
+    );
+    if let (Some(least), Some(most)) = (survey.too_long.iter().min(), survey.too_long.iter().max()) {
+        let (n, least, most) = (number(survey.too_long.len()), number(*least), number(*most));
+        text.push_str(&format!(", {n} dropped: too long by {least}..{most}"));
+    }
+    if survey.nothing > 0 {
+        text.push_str(&format!(", {} without anything to teach", number(survey.nothing)));
+    }
+    if let Some(first) = survey.bad.first() {
+        text.push_str(&format!(", {} bad left out (first: {first})", number(survey.bad.len())));
+    }
+    text
+}
+
+/// What training will cost on this machine.
+pub(super) struct Costs {
+    /// Tokens and loss of the step that was timed.
+    tokens: u64,
+    loss: f64,
+    /// Seconds of a step on samples of median length.
+    seconds: f64,
+    /// The same while pictures are seen for the first time.
+    first_epoch: f64,
+    /// Seconds of a step of the vision phase.
+    vision: f64,
+    /// Seconds of all steps.
+    all: f64,
+    steps: u64,
+    /// The most memory that was in use, the longest samples and a save included.
+    peak: u64,
+}
+
+impl Costs {
+    /// Takes steps in memory: first the longest samples, for the memory, then ones of median length, for the time.
+    pub(super) fn measure(trainer: &mut Trainer, settings: &Settings, survey: &Survey) -> Result<Costs> {
+        let order = survey.by_length();
+        let n = samples_per_step(settings);
+        let long: Vec<usize> = order.iter().rev().cycle().take(n.min(2 * order.len()).max(1)).copied().collect();
+        let middle = (order.len() / 2).saturating_sub(n / 2);
+        let typical: Vec<usize> = order.iter().cycle().skip(middle).take(n).copied().collect();
+        trainer.rehearse(&long, Phase::Answering)?;
+        trainer.rehearse_save()?;
+        let mut timed = |phase| -> Result<_> {
+            let begin = Instant::now();
+            let report = trainer.rehearse(&typical, phase)?;
+            Ok((begin.elapsed().as_secs_f64(), report))
+        };
+        let (first_epoch, _) = timed(Phase::Answering)?;
+        let (seconds, report) = timed(Phase::Answering)?;
+        let vision_steps = settings.auxiliary.vision_steps as u64;
+        let vision = if vision_steps > 0 { timed(Phase::Seeing)?.0 } else { 0.0 };
+        let first_epoch = if trainer.keeps_features() { first_epoch.max(seconds) } else { seconds };
+        let steps = trainer.total() - vision_steps;
+        let first = steps.min((order.len() as u64).div_ceil(n as u64));
+        let all = vision * vision_steps as f64 + first_epoch * first as f64 + seconds * (steps - first) as f64;
+        let peak = progress::peak_bytes().unwrap_or(0);
+        let steps = trainer.total();
+        Ok(Costs { tokens: report.tokens, loss: report.loss, seconds, first_epoch, vision, all, steps, peak })
+    }
+}
+
+/// The `step` line of a dry run.
+pub(super) fn dry_run(settings: &Settings, train: &Taught, costs: &Costs) -> String {
+    let seconds = |s: f64| if s < 10.0 { format!("{s:.2} s") } else { progress::duration(s) };
+    let n = samples_per_step(settings);
+    let mut text = format!(
+        "step       {n} samples, {} tokens: about {} and {} on this machine",
+        thousands(costs.tokens),
+        seconds(costs.seconds),
+        human_bytes(costs.peak)
+    );
+    if costs.first_epoch > 1.2 * costs.seconds {
+        text.push_str(&format!(", {} in the first epoch", seconds(costs.first_epoch)));
+    }
+    let epoch = costs.seconds * train.samples.len() as f64 / n as f64;
+    let (epoch, all) = (progress::duration(epoch), progress::duration(costs.all));
+    text + &format!("; epoch about {epoch}, all {} steps about {all}\n", thousands(costs.steps))
+}
+
+/// The same for machines.
+pub(super) fn dry_run_json(planner: &Planner, settings: &Settings, train: &Taught, costs: &Costs) -> Value {
+    let [least, median, most] = spread(&train.survey);
+    json!({
+        "model": planner.name(),
+        "parameters": planner.vlm.parameter_count(),
+        "trainable": trained(planner),
+        "samples": train.samples.len(),
+        "dropped_too_long": train.survey.too_long.len(),
+        "without_answer": train.survey.nothing,
+        "bad": train.survey.bad.len(),
+        "tokens": { "min": least, "median": median, "max": most },
+        "steps": costs.steps,
+        "samples_per_step": samples_per_step(settings),
+        "step_tokens": costs.tokens,
+        "step_seconds": costs.seconds,
+        "first_epoch_step_seconds": costs.first_epoch,
+        "vision_step_seconds": costs.vision,
+        "total_seconds": costs.all,
+        "peak_bytes": costs.peak,
+        "loss": costs.loss,
+    })
+}

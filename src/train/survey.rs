@@ -1,0 +1,176 @@
+//! A look over a data set before training, without decoding pictures: what can be taught, how long it is, and what is
+//! wrong. Everything that is left out is counted.
+
+use super::examples::lesson;
+use crate::{
+    error::{Failure, Result},
+    vlm::{
+        encode::{Encoder, IGNORED},
+        image::{Loading, Rgb},
+        prompt::Prompts,
+    },
+};
+use data::{Image, Sample};
+use rayon::prelude::*;
+use std::{
+    io::{Read, Seek, SeekFrom},
+    path::Path,
+};
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Indices of samples that can be trained on.
+    pub usable: Vec<usize>,
+    /// Their lengths.
+    pub lengths: Vec<Length>,
+    /// By how many tokens the dropped ones are too long.
+    pub too_long: Vec<usize>,
+    /// Samples without anything to teach.
+    pub nothing: usize,
+    /// Why samples were left out because of their pictures or text (only with `skip_bad`).
+    pub bad: Vec<String>,
+}
+
+/// Size of a sample.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Length {
+    /// All tokens.
+    pub tokens: usize,
+    /// Those that stand for pictures.
+    pub image_tokens: usize,
+    /// Those that carry loss.
+    pub answer_tokens: usize,
+    /// Pictures.
+    pub images: usize,
+}
+
+impl Survey {
+    /// Tokens of the one frame that every usable sample has; `None` when numbers or sizes differ.
+    pub fn frame_tokens(&self) -> Option<usize> {
+        let first = self.lengths.first()?;
+        let same = self.lengths.iter().all(|l| l.images == 1 && l.image_tokens == first.image_tokens);
+        same.then_some(first.image_tokens)
+    }
+
+    /// Positions in [`Self::usable`] from the shortest sample to the longest.
+    pub fn by_length(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.lengths.len()).collect();
+        order.sort_by_key(|i| (self.lengths[*i].tokens, self.lengths[*i].image_tokens));
+        order
+    }
+}
+
+/// Measures every sample. Samples over `max_length` are dropped and counted, never cut.
+///
+/// # Errors
+/// A picture that is missing, cut off or too large, a number of pictures that does not fit the text, unless `skip_bad`;
+/// nothing usable at all.
+pub fn survey(
+    encoder: &Encoder,
+    prompts: &Prompts,
+    samples: &[Sample],
+    think: bool,
+    max_length: usize,
+    skip_bad: bool,
+) -> Result<Survey> {
+    let out = Survey::of(encoder, prompts, samples, think, max_length, skip_bad)?;
+    let total = samples.len();
+    if let Some(first) = out.bad.first().filter(|_| out.bad.len() == total) {
+        return Err(
+            Failure::data(first.clone()).hint(format!("all {total} samples are bad; see `reinsman data check`"))
+        );
+    }
+    match out.too_long.iter().min() {
+        _ if !out.usable.is_empty() => Ok(out),
+        Some(over) => {
+            let (tokens, dropped) = (over + max_length, out.too_long.len());
+            let message = format!(
+                "all {dropped} samples are too long: the shortest has {tokens} tokens, {max_length} are allowed"
+            );
+            Err(Failure::data(message).hint("raise sft.max_length, or lower sft.max_pixels"))
+        }
+        None => Err(Failure::data(format!("none of {total} samples teaches anything"))
+            .hint("training needs answers: plan labels or assistant turns; see `reinsman data stats`")),
+    }
+}
+
+impl Survey {
+    /// [`survey`], but nothing usable is no error.
+    ///
+    /// # Errors
+    /// As [`survey`].
+    pub fn of(
+        encoder: &Encoder,
+        prompts: &Prompts,
+        samples: &[Sample],
+        think: bool,
+        max_length: usize,
+        skip_bad: bool,
+    ) -> Result<Survey> {
+        let measured: Vec<Result<Option<Length>>> =
+            samples.par_iter().map(|sample| measure(encoder, prompts, sample, think)).collect();
+        let mut out = Survey::default();
+        let mut first_bad = None;
+        for (i, (sample, result)) in samples.iter().zip(measured).enumerate() {
+            match result {
+                Ok(None) => out.nothing += 1,
+                Ok(Some(length)) if length.tokens > max_length => out.too_long.push(length.tokens - max_length),
+                Ok(Some(length)) => {
+                    out.usable.push(i);
+                    out.lengths.push(length);
+                }
+                Err(e) => {
+                    let e = e.context(format!("sample {}", sample.id));
+                    out.bad.push(e.message.clone());
+                    first_bad.get_or_insert(e);
+                }
+            }
+        }
+        let (bad, total) = (out.bad.len(), samples.len());
+        if let Some(failure) = first_bad.filter(|_| !skip_bad) {
+            let skip = format!("--skip-bad to leave {bad} of {total} out");
+            let hint =
+                failure.hint.clone().filter(|_| bad < total).map_or(skip.clone(), |hint| format!("{hint}, or {skip}"));
+            return Err(if bad < total { failure.hint(hint) } else { failure });
+        }
+        Ok(out)
+    }
+}
+
+fn measure(encoder: &Encoder, prompts: &Prompts, sample: &Sample, think: bool) -> Result<Option<Length>> {
+    let Some(lesson) = lesson(prompts, sample, think)? else { return Ok(None) };
+    let grids = sample.images.iter().map(|image| {
+        let (width, height) = size(image)?;
+        encoder.processor.grid(width, height)
+    });
+    let layout = encoder.layout(&lesson.turns, &grids.collect::<Result<Vec<_>>>()?, &lesson.unscored)?;
+    let answer_tokens = layout.labels.iter().skip(1).filter(|label| **label != IGNORED).count();
+    let image_tokens = layout.images.iter().map(|span| span.len()).sum();
+    let length = Length { tokens: layout.ids.len(), image_tokens, answer_tokens, images: sample.images.len() };
+    Ok((answer_tokens > 0).then_some(length))
+}
+
+/// Width and height from the header where the file is plain; a picture that must be turned has the same token count.
+/// Where anything is odd, decoding gives the message, or shows that all is well.
+fn size(image: &Image) -> Result<(usize, usize)> {
+    let loading = Loading::default();
+    if let Image::File(path) = image
+        && let Ok((width, height)) = ::image::image_dimensions(path)
+        && width.max(height) as usize <= loading.max_side
+        && has_end(path).unwrap_or(false)
+    {
+        return Ok((width as usize, height as usize));
+    }
+    Rgb::from_record(image, &loading).map(|picture| (picture.width, picture.height))
+}
+
+/// Whether the end mark of a JPEG or PNG is among the last bytes of a file: a cheap sign that it is whole.
+fn has_end(path: &Path) -> std::io::Result<bool> {
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(1024)))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    Ok(tail.windows(2).any(|w| w == [0xff, 0xd9]) || tail.windows(4).any(|w| w == b"IEND"))
+}
