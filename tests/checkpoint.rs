@@ -1,12 +1,14 @@
 //! Checkpoints under attack: every operation of a save made to fail, damaged files, full disks, kill -9.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use reinsman::train::{
-    checkpoint::{Checkpoint, Content, Published, prune, sweep},
-    fs::{After, FaultyFs, Fs, Output, RealFs, names},
-    lock::Lock,
-    signals::Stop,
+use reinsman::{
+    files::{After, FaultyFs, Fs, Output, RealFs, names},
     streams::Stream,
+    train::{
+        checkpoint::{Checkpoint, Content, Published, prune, sweep},
+        lock::Lock,
+        signals::Stop,
+    },
 };
 use std::{
     fs,

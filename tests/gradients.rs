@@ -11,7 +11,10 @@ mod support;
 
 use candle_core::{DType, Device, Tensor};
 use case::Case;
-use reinsman::vlm::{LoadOptions, LoraSpec, Targets, Trainable, Vlm, init::Stream, lora::Targets as Layers};
+use reinsman::{
+    streams::Stream,
+    vlm::{LoadOptions, LoraSpec, Targets, Trainable, Vlm, lora::Targets as Layers},
+};
 
 /// Mean loss of every token of the training batch, on drawn pixels.
 fn loss(vlm: &Vlm, case: &Case) -> Tensor {

@@ -14,4 +14,4 @@ pub mod text;
 pub mod threshold;
 
 pub use log::{Entry, Log, LogError, Outcome, Probabilities, Reply, Writer};
-pub use summary::{Options, Summary};
+pub use summary::{Options, Sight, Summary};

@@ -47,8 +47,18 @@ pub struct Entry {
     /// Reward terms of the first reply by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scores: BTreeMap<String, f64>,
+    /// Tokens written, over all replies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<usize>,
+    /// Replies that ran into the token limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cut: usize,
     /// Wall time of this sample.
     pub seconds: f64,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// Label probabilities; each map sums to 1.
@@ -358,6 +368,8 @@ mod tests {
             replies: vec![Reply::read("<answer>KEEP, STRAIGHT</answer>")],
             probabilities: None,
             scores: BTreeMap::new(),
+            tokens: None,
+            cut: 0,
             seconds: 0.0,
         };
         let e = writer.append(&entry).unwrap_err();

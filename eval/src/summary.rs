@@ -32,6 +32,21 @@ pub struct Options<'a> {
     pub train: Option<&'a [EgoRow]>,
     /// Intervals.
     pub bootstrap: Bootstrap,
+    /// Losses under the right, a wrong and a grey picture, when they were measured.
+    pub sight: Option<Sight>,
+}
+
+/// Loss per token of the annotated answers under three pictures: whether a planner looks, before it answers well.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sight {
+    /// With the right picture.
+    pub eval_loss: f64,
+    /// With another sample's picture minus with the right one: 0 is blind.
+    pub wrong_image_gap: f64,
+    /// With a grey picture minus with the right one.
+    pub blank_image_gap: f64,
+    /// Answer tokens scored.
+    pub eval_tokens: usize,
 }
 
 /// One line of the table. Shares, 0..1; `None` where no sample has the truth.
@@ -105,6 +120,9 @@ pub struct Summary {
     pub rows: Vec<TableRow>,
     /// This model minus the blind one on the joint accuracy (else on the axis that is known), paired.
     pub looks: Option<Difference>,
+    /// Losses under the right, a wrong and a grey picture: `eval_loss`, `wrong_image_gap`, `blank_image_gap`.
+    #[serde(flatten)]
+    pub sight: Option<Sight>,
     /// Speed axis.
     pub speed: AxisSummary,
     /// Path axis.
@@ -158,6 +176,11 @@ impl Summary {
                 *failure_reasons.entry(reason.code().to_owned()).or_insert(0) += 1;
             }
         }
+        let cut: usize = entries.iter().map(|e| e.cut).sum();
+        if cut > 0 {
+            let replies: usize = entries.iter().map(|e| e.replies.len()).sum();
+            notes.push(format!("{cut} of {replies} replies ran into the token limit"));
+        }
         let k_samples: Vec<_> =
             entries.iter().map(|e| (e.truth, e.replies.iter().map(|r| r.plan().map(|p| p.action)).collect())).collect();
         Summary {
@@ -169,6 +192,7 @@ impl Summary {
             failure_reasons,
             rows: table,
             looks,
+            sight: options.sight,
             hardest: hardest(&tally),
             speed: axis(&tally.speed),
             path: axis(&tally.path),

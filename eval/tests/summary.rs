@@ -7,7 +7,7 @@ use eval::metrics::Metric;
 use eval::metrics::baseline::EgoRow;
 use eval::metrics::bootstrap::Bootstrap;
 use eval::summary::{BLIND, EGO_ONLY, MAJORITY, compare, ego_row};
-use eval::{Entry, Options, Reply, Summary, threshold};
+use eval::{Entry, Options, Reply, Sight, Summary, report, threshold};
 use scene::{MetaAction, Plan};
 use support::log;
 
@@ -117,4 +117,28 @@ fn thresholds_pass_fail_and_cannot_be_met_by_nothing() {
     let exact = s.model().joint.unwrap().value;
     let limit = threshold::parse(&format!("joint={exact}")).unwrap();
     assert!(threshold::check(&limit, &s)[0].pass);
+}
+
+#[test]
+fn what_the_picture_is_worth_is_shown_and_read_back() {
+    let sight = |gap| Sight { eval_loss: 1.25, wrong_image_gap: gap, blank_image_gap: 0.5, eval_tokens: 1812 };
+    let of = |gap| Summary::of(&log(20, |_| ()), Options { sight: Some(sight(gap)), ..options() });
+    let s = of(0.125);
+    let json = serde_json::to_value(&s).unwrap();
+    assert_eq!((json["eval_loss"].as_f64(), json["wrong_image_gap"].as_f64()), (Some(1.25), Some(0.125)));
+    assert_eq!(serde_json::from_value::<Summary>(json).unwrap(), s);
+    let line =
+        "it looks: a wrong picture costs +0.125 per token, a grey one +0.500 (loss 1.250 over 1 812 answer tokens)";
+    assert!(report::terminal(&s, None).contains(line) && report::markdown(&s).contains(line));
+    assert!(report::terminal(&of(0.001), None).contains("it does not look: "));
+    assert!(report::terminal(&of(-0.2), None).contains("something is wrong: a wrong picture costs -0.200"));
+    let none = Summary::of(&log(20, |_| ()), options());
+    assert!(serde_json::to_value(&none).unwrap().get("eval_loss").is_none());
+    assert_eq!(serde_json::from_str::<Summary>(&serde_json::to_string(&none).unwrap()).unwrap(), none);
+}
+
+#[test]
+fn replies_that_were_cut_are_noted() {
+    let s = Summary::of(&log(20, |e| e.cut = usize::from(e.id.contains("clip3"))), options());
+    assert_eq!(s.notes, ["3 of 20 replies ran into the token limit"]);
 }

@@ -259,7 +259,8 @@ fn taught(planner: &Planner, settings: &Settings, paths: &[PathBuf]) -> Result<T
         all.extend(set.samples);
         bad.extend(set.problems.iter().map(ToString::to_string));
     }
-    let mut survey = survey::survey(planner, &all, sft.think, sft.max_length, data.skip_bad)?;
+    let mut survey =
+        survey::survey(&planner.encoder, &planner.prompts, &all, sft.think, sft.max_length, data.skip_bad)?;
     survey.bad.splice(0..0, bad);
     let mut keep = vec![false; all.len()];
     survey.usable.iter().for_each(|i| keep[*i] = true);

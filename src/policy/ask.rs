@@ -2,14 +2,11 @@
 
 use super::planner::{Planner, Question};
 use crate::{
-    error::Result,
+    error::{Failure, Result},
+    streams::Stream,
     vlm::{
-        Batch, Flow, GenerateOptions, ImageFeatures, Row, Visual,
-        encode::Encoded,
-        generate::Finish,
-        processor::Pixels,
-        sampling::{SamplingParams, Stream},
-        stream::Detokenizer,
+        Batch, Flow, GenerateOptions, ImageFeatures, Row, Visual, encode::Encoded, generate::Finish, processor::Pixels,
+        sampling::SamplingParams, stream::Detokenizer,
     },
 };
 use std::time::Instant;
@@ -71,10 +68,11 @@ impl Planner {
         Ok(completions.remove(0))
     }
 
-    /// Answers several encoded questions as one batch; `seeds` has one seed a row.
+    /// Answers several encoded questions as one batch; `seeds` has one seed an answer, the same number for each row, and
+    /// the answers come row by row.
     ///
     /// # Errors
-    /// Device trouble.
+    /// Device trouble; seeds that cannot be shared out.
     pub fn generate(
         &self,
         rows: &[&Encoded],
@@ -84,11 +82,16 @@ impl Planner {
     ) -> Result<Vec<Completion>> {
         let begin = Instant::now();
         let tokenizer = &self.encoder.tokenizer;
+        let samples = seeds.len() / rows.len().max(1);
+        if samples == 0 || samples * rows.len() != seeds.len() {
+            let message = format!("{} seeds cannot be shared out to {} questions", seeds.len(), rows.len());
+            return Err(Failure::usage(message));
+        }
         let (batch, images) = self.batch(rows)?;
-        let mut contexts: Vec<Vec<u32>> = rows.iter().map(|row| row.ids.clone()).collect();
-        let mut streams: Vec<Stream> = seeds.iter().map(|seed| Stream::new(*seed, "answer", 0)).collect();
+        let mut contexts: Vec<Vec<u32>> = (0..seeds.len()).map(|i| rows[i / samples].ids.clone()).collect();
+        let mut streams: Vec<Stream> = seeds.iter().map(|seed| Stream::new(*seed, "answer")).collect();
         let options = GenerateOptions {
-            samples: 1,
+            samples,
             max_new_tokens: decoding.max_new_tokens,
             eos: tokenizer.eos().to_vec(),
             logp_temperature: 1.0,

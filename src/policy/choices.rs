@@ -54,15 +54,27 @@ impl Planner {
         before: &str,
         speed: Option<SpeedAction>,
     ) -> Result<Probabilities> {
-        let encoded = self.encode(question)?;
-        let (_, images) = self.batch(&[&encoded])?;
+        self.probabilities_of(&self.encode(question)?, before, speed)
+    }
+
+    /// As [`Self::probabilities`], of a question that is encoded already.
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn probabilities_of(
+        &self,
+        encoded: &Encoded,
+        before: &str,
+        speed: Option<SpeedAction>,
+    ) -> Result<Probabilities> {
+        let (_, images) = self.batch(&[encoded])?;
         let opening = format!("{before}<answer>");
         let words: Vec<String> = SpeedAction::ALL.iter().map(|l| format!(" {l},")).collect();
-        let speed_p = self.score(&encoded, images.as_ref(), &opening, &words)?;
+        let speed_p = self.score(encoded, images.as_ref(), &opening, &words)?;
         let best = (0..speed_p.len()).fold(0, |best, i| if speed_p[i] > speed_p[best] { i } else { best });
         let chosen = speed.unwrap_or(SpeedAction::ALL[best]);
         let words: Vec<String> = PathAction::ALL.iter().map(|l| format!(" {l} </answer>")).collect();
-        let path = self.score(&encoded, images.as_ref(), &format!("{opening} {chosen},"), &words)?;
+        let path = self.score(encoded, images.as_ref(), &format!("{opening} {chosen},"), &words)?;
         Ok(Probabilities { speed: speed_p, path })
     }
 

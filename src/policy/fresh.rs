@@ -3,7 +3,7 @@
 use super::card::Card;
 use crate::{
     error::{Failure, Result, io_at},
-    train::fs::{RealFs, write_atomic},
+    files::{RealFs, write_atomic},
     vlm::{
         Family, LoadOptions, Vlm, VlmConfig,
         tokenizer::{self, Trained},

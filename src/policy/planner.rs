@@ -37,6 +37,11 @@ const EMBEDDED: &[(&str, &[u8])] = embedded![
     "tokenizer_config.json",
 ];
 
+/// The weights of the embedded checkpoint, as a safetensors file.
+pub fn embedded_weights() -> &'static [u8] {
+    EMBEDDED.iter().find(|(name, _)| *name == "model.safetensors").map_or(&[], |(_, bytes)| *bytes)
+}
+
 /// Files beside the weights that make a model folder complete; copied into every full checkpoint.
 const COMPANIONS: &[&str] = &[
     "config.json",

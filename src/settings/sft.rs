@@ -104,6 +104,11 @@ section! {
         flip: bool = false, switch();
         /// Largest random change of brightness and contrast, as a part of the full range; 0 turns it off.
         jitter: f64 = 0.0, below(0.0, 1.0);
+        /// Largest random sideways shift, as a part of the width; 0 turns it off.
+        shift: f64 = 0.0, below(0.0, 0.5);
+        /// Largest curvature (1/m) by which the road is bent at random, labels and reasoning with it; 0 turns it off.
+        /// Assumes a camera like that of the bundled drive.
+        bend: f64 = 0.0, below(0.0, 0.05);
     }
 }
 

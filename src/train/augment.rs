@@ -1,6 +1,6 @@
 //! Changes made to a training sample and its labels together: mirroring, and brightness and contrast.
 
-use crate::{train::streams::Stream, vlm::image::Rgb};
+use crate::{streams::Stream, vlm::image::Rgb};
 use data::{Content, Sample};
 use scene::{Command, MetaAction};
 

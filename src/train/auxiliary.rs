@@ -10,7 +10,8 @@
 use crate::{
     error::{Failure, Result},
     policy::Planner,
-    train::{augment, examples, streams::Stream},
+    streams::Stream,
+    train::{augment, examples},
     vlm::{ops, processor::Pixels},
 };
 use candle_core::{D, DType, Device, Tensor, Var};

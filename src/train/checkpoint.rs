@@ -7,10 +7,8 @@
 
 use crate::{
     error::{Failure, Result, human_bytes, io_at},
-    train::{
-        fs::{Fs, Output, names},
-        lock::host,
-    },
+    files::{Fs, Output, names},
+    train::lock::host,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

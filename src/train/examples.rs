@@ -2,13 +2,15 @@
 //! planner's own prompt, the answer gets labels. Evaluation, `data show` and the trainer all go through here, so what
 //! is shown is what is trained.
 
-use super::{augment, features::Seen, streams::Stream};
+use super::{augment, bend, features::Seen};
 use crate::{
     error::Result,
     policy::Planner,
+    settings::Augment,
+    streams::Stream,
     vlm::{
         Batch, ImageFeatures, Row, Targets, Visual, Vlm,
-        encode::{Encoded, IGNORED, Unscored},
+        encode::{Encoded, Encoder, IGNORED, Unscored},
         image::{Loading, Rgb},
         processor::Pixels,
         prompt::Prompts,
@@ -81,42 +83,55 @@ pub fn picture(sample: &Sample, image: &Image) -> Result<Rgb> {
 }
 
 /// How samples become examples.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Recipe {
     /// Teach reasoning where there is some.
     pub think: bool,
-    /// Mirror half of the samples.
-    pub flip: bool,
-    /// Brightness, contrast and shift.
-    pub jitter: f64,
+    /// Changes to pictures and labels.
+    pub augment: Augment,
 }
 
 impl Recipe {
     /// Nothing changed.
     pub fn plain(think: bool) -> Self {
-        Recipe { think, flip: false, jitter: 0.0 }
+        Recipe { think, augment: Augment::default() }
     }
 
     /// Makes the example; `stream` decides the changes. `None` when the sample teaches nothing.
     ///
     /// # Errors
     /// Pictures, prompts, length: with the sample's id.
-    pub fn example(&self, planner: &Planner, sample: &Sample, stream: &mut Stream) -> Result<Option<Example>> {
-        let flip = self.flip && stream.below(2) == 1;
-        let mirrored = if flip { augment::mirrored(sample) } else { None };
-        let taught = mirrored.as_ref().unwrap_or(sample);
-        let Some(lesson) = lesson(&planner.prompts, taught, self.think)? else { return Ok(None) };
+    pub fn example(
+        &self,
+        encoder: &Encoder,
+        prompts: &Prompts,
+        sample: &Sample,
+        stream: &mut Stream,
+    ) -> Result<Option<Example>> {
+        let Augment { flip, jitter, shift, bend: most } = self.augment;
+        let curvature = if most > 0.0 { bend::draw(most, stream) } else { 0.0 };
+        let bent = if most > 0.0 { bend::bent(sample, curvature, stream.below(1 << 16)) } else { None };
+        // A future that no longer fits one label would leave nothing to teach.
+        let bent = bent.filter(|bent| bent.labels.path.is_some() == sample.labels.path.is_some());
+        let curvature = if bent.is_some() { curvature } else { 0.0 };
+        let taught = bent.as_ref().unwrap_or(sample);
+        let mirrored = if flip && stream.below(2) == 1 { augment::mirrored(taught) } else { None };
+        let taught = mirrored.as_ref().unwrap_or(taught);
+        let Some(lesson) = lesson(prompts, taught, self.think)? else { return Ok(None) };
         let mut images = pictures(sample)?;
+        let shift = (stream.uniform() * 2.0 - 1.0) * shift;
         for image in &mut images {
+            if curvature != 0.0 || shift != 0.0 {
+                bend::warp(image, curvature, shift);
+            }
             if mirrored.is_some() {
                 augment::mirror(image);
             }
-            if self.jitter > 0.0 {
-                augment::jitter(image, self.jitter, stream);
+            if jitter > 0.0 {
+                augment::jitter(image, jitter, stream);
             }
         }
-        let encoded = planner
-            .encoder
+        let encoded = encoder
             .encode(&lesson.turns, &images, &lesson.unscored)
             .map_err(|e| e.context(format!("sample {}", sample.id)))?;
         Ok(Some(Example { id: sample.id.clone(), encoded, features: None, aux: taught.aux.clone() }))

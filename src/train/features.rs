@@ -9,6 +9,7 @@ use super::examples::{Recipe, picture};
 use crate::{
     error::Result,
     policy::Planner,
+    settings::Augment,
     vlm::{ImageFeatures, processor::Pixels},
 };
 use data::{Image, Sample};
@@ -43,7 +44,7 @@ impl Features {
     /// Whether features stay the same over a run: no tensor of the tower is trained and no picture is changed.
     pub fn fit(planner: &Planner, recipe: &Recipe) -> bool {
         let frozen = planner.vlm.vars().keys().all(|name| !name.contains("visual."));
-        frozen && !recipe.flip && recipe.jitter == 0.0
+        frozen && recipe.augment == Augment::default()
     }
 
     /// The pictures of each sample, in order.

@@ -3,11 +3,11 @@
 pub mod adamw;
 pub mod augment;
 pub mod auxiliary;
+pub mod bend;
 pub mod checkpoint;
 pub mod clip;
 pub mod examples;
 pub mod features;
-pub mod fs;
 pub mod lock;
 pub mod metrics;
 pub mod order;
@@ -18,5 +18,4 @@ pub mod sft;
 pub mod sight;
 pub mod signals;
 pub mod snapshot;
-pub mod streams;
 pub mod survey;

@@ -1,6 +1,6 @@
 //! Which sample comes when: a pure function of the seed and the position, so that resuming needs only the step.
 
-use super::streams::Stream;
+use crate::streams::Stream;
 use data::{Sample, balance};
 
 /// The order of samples over all epochs.

@@ -72,6 +72,17 @@ impl Progress {
         }
     }
 
+    /// Shows a line of the caller's own when one is due; `last` makes it due.
+    pub fn line(&mut self, last: bool, text: impl FnOnce() -> String) {
+        let now = Instant::now();
+        let every = if self.mode == Mode::Line { LINE_EVERY } else { PLAIN_EVERY };
+        let due = last || self.drawn.is_none_or(|drawn| now.duration_since(drawn) >= every);
+        if self.mode != Mode::Quiet && due {
+            self.drawn = Some(now);
+            self.draw(&text());
+        }
+    }
+
     /// Names the newest checkpoint in the line from now on. Time spent saving is not counted as step time.
     pub fn saved(&mut self, checkpoint: &std::path::Path) {
         self.saved = Some(checkpoint.display().to_string());

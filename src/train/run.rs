@@ -7,10 +7,10 @@
 
 use crate::{
     error::{Failure, Result, io_at},
+    files::{RealFs, write_atomic},
     settings::{Difference, Draft, Settings},
     train::{
         checkpoint::{self, Checkpoint},
-        fs::{RealFs, write_atomic},
         lock::{Lock, host},
     },
 };

@@ -18,7 +18,6 @@ use super::{
     clip::{Gradients, clip_coefficient},
     examples::{Batched, Example, Recipe, row},
     features::{self, Features},
-    fs::RealFs,
     metrics::Metrics,
     order::Order,
     progress::{Progress, Step},
@@ -27,12 +26,13 @@ use super::{
     sight,
     signals::Stop,
     snapshot::{self, State},
-    streams::Stream,
 };
 use crate::{
     error::{Failure, Result},
+    files::RealFs,
     policy::Planner,
     settings::Settings,
+    streams::Stream,
     vlm::{ImageFeatures, encode::Encoded, processor::Pixels},
 };
 use candle_core::{Tensor, Var};
@@ -124,17 +124,17 @@ impl<'a> Trainer<'a> {
         vars.extend(head.iter().flat_map(|head| head.vars().clone()));
         let total = setup::total_steps(settings, train.len());
         let optimizer = AdamW::new(&vars, setup::optimizer(settings))?;
-        let recipe = Recipe { think: sft.think, flip: augment.flip, jitter: augment.jitter };
+        let recipe = Recipe { think: sft.think, augment: augment.clone() };
         Ok(Trainer {
             planner,
             settings,
             train,
             val,
+            features: Features::fit(planner, &recipe).then(|| Features::new(features::BUDGET)),
             recipe,
             order: Order::new(train, setup::balance(sft.class_balance), sft.shuffle, sft.seed),
             schedule: setup::schedule(settings, total)?,
             head,
-            features: Features::fit(planner, &recipe).then(|| Features::new(features::BUDGET)),
             vars,
             optimizer,
             state: State {
@@ -360,7 +360,7 @@ impl<'a> Trainer<'a> {
             report.ids.extend(examples.iter().map(|e| e.id.clone()));
             if self.planner.vlm.adapter_spec().is_some_and(|spec| spec.dropout > 0.0) {
                 let name = format!("dropout/{step}/{part}");
-                self.planner.vlm.set_dropout(Some(crate::vlm::init::Stream::new(sft.seed, &name)));
+                self.planner.vlm.set_dropout(Some(Stream::new(sft.seed, &name)));
             }
             gradients.add(self.micro(&examples, phase, &mut report)?)?;
         }
@@ -395,7 +395,7 @@ impl<'a> Trainer<'a> {
 
     /// The examples of some picks; pictures are read in parallel.
     fn examples(&mut self, picks: &[Pick]) -> Result<Vec<Example>> {
-        let (planner, recipe, train, seed) = (self.planner, self.recipe, self.train, self.settings.sft.seed);
+        let (planner, recipe, train, seed) = (self.planner, &self.recipe, self.train, self.settings.sft.seed);
         let made: Vec<Result<Option<Example>>> = match &mut self.features {
             Some(features) => {
                 let samples: Vec<&Sample> = picks.iter().map(|pick| &train[pick.sample]).collect();
@@ -405,7 +405,7 @@ impl<'a> Trainer<'a> {
             None => {
                 let make = |pick: &Pick| {
                     let mut stream = Stream::new(seed, &format!("augment/{}", pick.position));
-                    recipe.example(planner, &train[pick.sample], &mut stream)
+                    recipe.example(&planner.encoder, &planner.prompts, &train[pick.sample], &mut stream)
                 };
                 picks.par_iter().map(make).collect()
             }

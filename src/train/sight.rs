@@ -2,10 +2,10 @@
 //! and with a grey one. A training loss says nothing about seeing; this gap does.
 
 use super::examples::{Recipe, pictures, row};
-use super::streams::Stream;
 use crate::{
     error::Result,
     policy::Planner,
+    streams::Stream,
     vlm::{
         encode::{Encoded, IGNORED},
         image::Rgb,
@@ -65,7 +65,9 @@ pub fn measure(
         if rows.len() == limit || !go_on() {
             break;
         }
-        if let Some(example) = recipe.example(planner, sample, &mut Stream::new(0, "sight"))? {
+        if let Some(example) =
+            recipe.example(&planner.encoder, &planner.prompts, sample, &mut Stream::new(0, "sight"))?
+        {
             // Pixels are large and made again when needed.
             rows.push((sample, Encoded { pixels: Vec::new(), ..example.encoded }));
         }

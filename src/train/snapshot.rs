@@ -10,10 +10,10 @@ use super::{
     adamw::AdamW,
     auxiliary::Head,
     checkpoint::{Checkpoint, Content, Published},
-    fs::RealFs,
 };
 use crate::{
     error::{Failure, Result},
+    files::RealFs,
     policy::Planner,
 };
 use candle_core::{DType, Device, Tensor};

@@ -4,26 +4,32 @@
 use super::examples::lesson;
 use crate::{
     error::{Failure, Result},
-    policy::Planner,
     vlm::{
-        encode::IGNORED,
+        encode::{Encoder, IGNORED},
         image::{Loading, Rgb},
+        prompt::Prompts,
     },
 };
-use data::{Image, Sample};
+use data::{Image, Sample, error::thousands};
 use rayon::prelude::*;
 use std::{
     io::{Read, Seek, SeekFrom},
     path::Path,
 };
 
-/// What was found.
+/// What was found. The lists of numbers go with [`Survey::usable`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Indices of samples that can be trained on.
     pub usable: Vec<usize>,
-    /// Their lengths.
-    pub lengths: Vec<Length>,
+    /// Their lengths in tokens.
+    pub tokens: Vec<usize>,
+    /// Of these, tokens that stand for pictures.
+    pub image_tokens: Vec<usize>,
+    /// Of these, tokens that carry loss.
+    pub answer_tokens: Vec<usize>,
+    /// Their pictures.
+    pub images: Vec<usize>,
     /// By how many tokens the dropped ones are too long.
     pub too_long: Vec<usize>,
     /// Samples without anything to teach.
@@ -32,91 +38,121 @@ pub struct Survey {
     pub bad: Vec<String>,
 }
 
-/// Size of a sample.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Length {
-    /// All tokens.
-    pub tokens: usize,
-    /// Those that stand for pictures.
-    pub image_tokens: usize,
-    /// Those that carry loss.
-    pub answer_tokens: usize,
-    /// Pictures.
-    pub images: usize,
+struct Length {
+    tokens: usize,
+    image_tokens: usize,
+    answer_tokens: usize,
 }
 
 impl Survey {
-    /// Tokens of the one frame that every usable sample has; `None` when numbers or sizes differ.
-    pub fn frame_tokens(&self) -> Option<usize> {
-        let first = self.lengths.first()?;
-        let same = self.lengths.iter().all(|l| l.images == 1 && l.image_tokens == first.image_tokens);
-        same.then_some(first.image_tokens)
+    /// Measures every sample. Samples over `max_length` are dropped and counted, never cut.
+    ///
+    /// # Errors
+    /// A picture that is missing, cut off or too large, a number of pictures that does not fit the text, unless
+    /// `skip_bad`.
+    pub fn of(
+        encoder: &Encoder,
+        prompts: &Prompts,
+        samples: &[Sample],
+        think: bool,
+        max_length: usize,
+        skip_bad: bool,
+    ) -> Result<Survey> {
+        let measured: Vec<Result<Option<Length>>> =
+            samples.par_iter().map(|sample| measure(encoder, prompts, sample, think)).collect();
+        let mut out = Survey::default();
+        let mut first_bad = None;
+        for (i, (sample, result)) in samples.iter().zip(measured).enumerate() {
+            match result {
+                Ok(None) => out.nothing += 1,
+                Ok(Some(length)) if length.tokens > max_length => out.too_long.push(length.tokens - max_length),
+                Ok(Some(length)) => {
+                    out.usable.push(i);
+                    out.tokens.push(length.tokens);
+                    out.image_tokens.push(length.image_tokens);
+                    out.answer_tokens.push(length.answer_tokens);
+                    out.images.push(sample.images.len());
+                }
+                Err(e) => {
+                    let named = e.message.contains(&format!("sample {}", sample.id));
+                    let e = if named { e } else { e.context(format!("sample {}", sample.id)) };
+                    out.bad.push(e.message.clone());
+                    first_bad.get_or_insert(e);
+                }
+            }
+        }
+        let (bad, total) = (out.bad.len(), samples.len());
+        match first_bad {
+            None => Ok(out),
+            Some(_) if skip_bad => Ok(out),
+            Some(failure) if bad == total => Err(failure),
+            Some(failure) => {
+                let skip = format!("--skip-bad to leave {bad} of {} out", thousands(total as u64));
+                let hint = failure.hint.clone().map_or(skip.clone(), |hint| format!("{hint}, or {skip}"));
+                Err(failure.hint(hint))
+            }
+        }
     }
 
-    /// Positions in [`Self::usable`] from the shortest sample to the longest.
+    /// Tokens of the one frame that every usable sample has; `None` when numbers or sizes differ.
+    pub fn frame_tokens(&self) -> Option<usize> {
+        let first = *self.image_tokens.first()?;
+        let same = self.images.iter().all(|n| *n == 1) && self.image_tokens.iter().all(|n| *n == first);
+        same.then_some(first)
+    }
+
+    /// Places in the lists from the shortest sample to the longest.
     pub fn by_length(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.lengths.len()).collect();
-        order.sort_by_key(|i| (self.lengths[*i].tokens, self.lengths[*i].image_tokens));
+        let mut order: Vec<usize> = (0..self.tokens.len()).collect();
+        order.sort_by_key(|i| (self.tokens[*i], self.image_tokens[*i]));
         order
     }
 }
 
-/// Measures every sample. Samples over `max_length` are dropped and counted, never cut.
+/// Measures every sample, and fails when none can be trained on.
 ///
 /// # Errors
-/// A picture that is missing, cut off or too large, a number of pictures that does not fit the text, unless `skip_bad`;
-/// nothing usable at all.
-pub fn survey(planner: &Planner, samples: &[Sample], think: bool, max_length: usize, skip_bad: bool) -> Result<Survey> {
-    let measured: Vec<Result<Option<Length>>> =
-        samples.par_iter().map(|sample| measure(planner, sample, think)).collect();
-    let mut out = Survey::default();
-    let mut first_bad = None;
-    for (i, (sample, result)) in samples.iter().zip(measured).enumerate() {
-        match result {
-            Ok(None) => out.nothing += 1,
-            Ok(Some(length)) if length.tokens > max_length => out.too_long.push(length.tokens - max_length),
-            Ok(Some(length)) => {
-                out.usable.push(i);
-                out.lengths.push(length);
-            }
-            Err(e) => {
-                let e = e.context(format!("sample {}", sample.id));
-                out.bad.push(e.message.clone());
-                first_bad.get_or_insert(e);
-            }
-        }
-    }
-    let (bad, total) = (out.bad.len(), samples.len());
-    if let Some(failure) = first_bad.filter(|_| !skip_bad || bad == total) {
-        let skip = format!("--skip-bad to leave {bad} of {total} out");
-        let hint =
-            failure.hint.clone().filter(|_| bad < total).map_or(skip.clone(), |hint| format!("{hint}, or {skip}"));
-        return Err(if bad < total { failure.hint(hint) } else { failure });
-    }
-    match out.too_long.iter().min() {
+/// As [`Survey::of`]; nothing usable at all, with the reasons counted.
+pub fn survey(
+    encoder: &Encoder,
+    prompts: &Prompts,
+    samples: &[Sample],
+    think: bool,
+    max_length: usize,
+    skip_bad: bool,
+) -> Result<Survey> {
+    let out = Survey::of(encoder, prompts, samples, think, max_length, skip_bad)?;
+    let (total, long, nothing) = (samples.len(), out.too_long.len(), out.nothing);
+    match (out.too_long.iter().min(), out.bad.first()) {
         _ if !out.usable.is_empty() => Ok(out),
-        Some(over) => {
-            let (tokens, dropped) = (over + max_length, out.too_long.len());
+        (Some(over), _) => {
+            let tokens = over + max_length;
+            let more = if long < total { format!(" ({} others are unusable)", total - long) } else { String::new() };
             let message = format!(
-                "all {dropped} samples are too long: the shortest has {tokens} tokens, {max_length} are allowed"
+                "all {long} samples are too long{more}: the shortest has {tokens} tokens, {max_length} are allowed"
             );
             Err(Failure::data(message).hint("raise sft.max_length, or lower sft.max_pixels"))
         }
-        None => Err(Failure::data(format!("none of {total} samples teaches anything"))
+        (None, Some(first)) => {
+            let bad = out.bad.len();
+            Err(Failure::data(format!("no sample is left of {total}: {bad} are bad, {nothing} teach nothing; {first}"))
+                .hint("see `reinsman data check`"))
+        }
+        (None, None) => Err(Failure::data(format!("none of {total} samples teaches anything"))
             .hint("training needs answers: plan labels or assistant turns; see `reinsman data stats`")),
     }
 }
 
-fn measure(planner: &Planner, sample: &Sample, think: bool) -> Result<Option<Length>> {
-    let Some(lesson) = lesson(&planner.prompts, sample, think)? else { return Ok(None) };
+fn measure(encoder: &Encoder, prompts: &Prompts, sample: &Sample, think: bool) -> Result<Option<Length>> {
+    let Some(lesson) = lesson(prompts, sample, think)? else { return Ok(None) };
     let grids = sample.images.iter().map(|image| {
         let (width, height) = size(image)?;
-        planner.encoder.processor.grid(width, height)
+        encoder.processor.grid(width, height)
     });
-    let layout = planner.encoder.layout(&lesson.turns, &grids.collect::<Result<Vec<_>>>()?, &lesson.unscored)?;
+    let layout = encoder.layout(&lesson.turns, &grids.collect::<Result<Vec<_>>>()?, &lesson.unscored)?;
     let answer_tokens = layout.labels.iter().skip(1).filter(|label| **label != IGNORED).count();
     let image_tokens = layout.images.iter().map(|span| span.len()).sum();
-    let length = Length { tokens: layout.ids.len(), image_tokens, answer_tokens, images: sample.images.len() };
+    let length = Length { tokens: layout.ids.len(), image_tokens, answer_tokens };
     Ok((answer_tokens > 0).then_some(length))
 }
 

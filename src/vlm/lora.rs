@@ -5,10 +5,12 @@
 
 use super::{
     build::{LinearSite, canonical},
-    init::Stream,
     linear::matmul,
 };
-use crate::error::{Failure, Result};
+use crate::{
+    error::{Failure, Result},
+    streams::Stream,
+};
 use candle_core::{Device, Tensor, Var};
 use regex_lite::Regex;
 use std::{

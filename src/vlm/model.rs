@@ -17,7 +17,10 @@ use super::{
     vision::{self, Grid, Tower},
     weights::Weights,
 };
-use crate::error::{Failure, Result, io_at};
+use crate::{
+    error::{Failure, Result, io_at},
+    streams::Stream,
+};
 use candle_core::{DType, Device, Tensor, Var};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -277,7 +280,7 @@ impl Vlm {
     }
 
     /// Turns the adapter's dropout on with a stream of its own for this step, or off.
-    pub fn set_dropout(&self, stream: Option<init::Stream>) {
+    pub fn set_dropout(&self, stream: Option<Stream>) {
         if let Some(adapter) = &self.adapter {
             *adapter.switch.dropout.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stream;
         }

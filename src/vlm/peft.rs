@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Failure, Result, io_at},
-    train::fs::{RealFs, write_atomic},
+    files::{RealFs, write_atomic},
 };
 use candle_core::{DType, Tensor};
 use serde_json::{Map, Value, json};

@@ -4,14 +4,15 @@
 //! The log-probability that is returned is that of the raw logits divided by the temperature, which is what policy
 //! gradients differentiate (TRL), not that of the filtered distribution. NaN and +infinity are errors.
 
-use crate::error::{Failure, Result};
+use crate::{
+    error::{Failure, Result},
+    streams::Stream,
+};
 use serde::{Deserialize, Serialize};
 
 mod filters;
-mod stream;
 
 pub use filters::{argmax, probabilities};
-pub use stream::{Stream, StreamState};
 
 use filters::{ban_repeats, draw, keep_min_p, keep_top_k, keep_top_p, log_probability, penalise};
 
@@ -198,9 +199,9 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_first_of_equals() {
-        let mut stream = Stream::new(1, "test", 0);
+        let mut stream = Stream::new(1, "test");
         let choice = SamplingParams::default().choose(&[1., 3., 3., -1.], &[], &mut stream).unwrap();
-        assert_eq!((choice.token, stream.state().draws), (1, 0));
+        assert_eq!((choice.token, &stream), (1, &Stream::new(1, "test")), "nothing was drawn");
         let e = std::f64::consts::E;
         assert!((choice.logp as f64 + (2. + e.powi(-2) + e.powi(-4)).ln()).abs() < 1e-6);
     }
@@ -209,7 +210,7 @@ mod tests {
     fn greedy_feels_the_penalty_each_id_once() {
         let params = SamplingParams { repetition_penalty: 2., ..Default::default() };
         assert_eq!(params.process(&[4., -1., 3.], &[0, 0, 1, 0, 99]).unwrap(), [2., -2., 3.]);
-        assert_eq!(params.choose(&[4., -1., 3.], &[0], &mut Stream::new(1, "", 0)).unwrap().token, 2);
+        assert_eq!(params.choose(&[4., -1., 3.], &[0], &mut Stream::new(1, "")).unwrap().token, 2);
     }
 
     /// Draws follow the distribution: chi-square with 3 degrees of freedom stays below its 0.999 quantile.
@@ -217,7 +218,7 @@ mod tests {
     fn draws_follow_the_distribution() {
         let logits = [0.1f32, 2., -1., 0.7];
         let params = SamplingParams { do_sample: true, temperature: 1.5, ..Default::default() };
-        let mut stream = Stream::new(7, "chi", 3);
+        let mut stream = Stream::new(7, "chi");
         let (n, mut counts) = (20_000, [0f64; 4]);
         for _ in 0..n {
             counts[params.choose(&logits, &[], &mut stream).unwrap().token as usize] += 1.;
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn bad_logits_and_settings_are_errors() {
-        let mut stream = Stream::new(1, "", 0);
+        let mut stream = Stream::new(1, "");
         let params = SamplingParams { do_sample: true, ..Default::default() };
         for logits in [&[1., f32::NAN][..], &[1., f32::INFINITY], &[], &[f32::NEG_INFINITY; 2]] {
             assert!(params.choose(logits, &[], &mut stream).is_err(), "{logits:?}");

@@ -199,7 +199,7 @@ fn fresh_adapter_and_dropout() {
     }
     let plain = hidden(&vlm);
     let with = |seed: u64| {
-        vlm.set_dropout(Some(reinsman::vlm::init::Stream::new(seed, "dropout")));
+        vlm.set_dropout(Some(reinsman::streams::Stream::new(seed, "dropout")));
         let out = hidden(&vlm);
         vlm.set_dropout(None);
         out

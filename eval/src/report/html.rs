@@ -3,7 +3,7 @@
 use super::chart::chart;
 use super::samples::{card, worst};
 use super::style::CSS;
-use super::terminal::{hardest_sentence, verdict};
+use super::terminal::{hardest_sentence, sight_sentence, verdict};
 use super::{grouped, percent, row_name, with_interval};
 use crate::log::{Entry, Log};
 use crate::metrics::axis::NO_PLAN;
@@ -58,7 +58,7 @@ pub fn html(summary: &Summary, page: Page<'_>) -> String {
         escape(&summary.digest)
     );
     out += &tiles(summary);
-    if let Some(sentence) = hardest_sentence(summary) {
+    for sentence in [sight_sentence(summary), hardest_sentence(summary)].into_iter().flatten() {
         let _ = write!(out, "<p class=\"verdict\">{}</p>", escape(&sentence));
     }
     out += &checks(page.checks);

@@ -10,7 +10,7 @@ mod terminal;
 
 pub use html::{Page, html};
 pub use samples::{MAX_PICTURE_BYTES, worst};
-pub use terminal::{hardest_sentence, markdown, terminal};
+pub use terminal::{hardest_sentence, markdown, sight_sentence, terminal};
 
 use crate::metrics::bootstrap::Figure;
 use crate::summary::{MAJORITY, TableRow};

@@ -49,6 +49,9 @@ pub fn terminal(summary: &Summary, report: Option<&str>) -> String {
             100.0 * t.meteor
         );
     }
+    if let Some(sentence) = sight_sentence(summary) {
+        let _ = write!(out, "\n{sentence}\n");
+    }
     if let Some(sentence) = hardest_sentence(summary) {
         let _ = write!(out, "\n{sentence}");
         if let (Some(page), Some(h)) = (report, &summary.hardest) {
@@ -94,6 +97,26 @@ pub fn hardest_sentence(summary: &Summary) -> Option<String> {
     })
 }
 
+/// A gap in loss per token that counts as looking.
+const LOOKS: f64 = 0.01;
+
+/// `it looks: a wrong picture costs +0.120 per token, a grey one +0.300 (loss 1.020 over 812 answer tokens)`
+pub fn sight_sentence(summary: &Summary) -> Option<String> {
+    let s = summary.sight.as_ref()?;
+    let verdict = match s.wrong_image_gap {
+        gap if gap >= LOOKS => "it looks",
+        gap if gap <= -LOOKS => "something is wrong",
+        _ => "it does not look",
+    };
+    Some(format!(
+        "{verdict}: a wrong picture costs {:+.3} per token, a grey one {:+.3} (loss {:.3} over {} answer tokens)",
+        s.wrong_image_gap,
+        s.blank_image_gap,
+        s.eval_loss,
+        grouped(s.eval_tokens)
+    ))
+}
+
 /// The summary as Markdown.
 pub fn markdown(summary: &Summary) -> String {
     let mut out = format!(
@@ -119,6 +142,9 @@ pub fn markdown(summary: &Summary) -> String {
         }
     }
     out += "\n";
+    if let Some(sentence) = sight_sentence(summary) {
+        let _ = write!(out, "\n{sentence}\n");
+    }
     if let Some(sentence) = hardest_sentence(summary) {
         let _ = write!(out, "\n{sentence}\n");
     }

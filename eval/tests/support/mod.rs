@@ -40,6 +40,8 @@ pub fn entry(i: usize) -> Entry {
             path: PathAction::ALL.iter().map(|l| (l.to_string(), if *l == said.path { 0.6 } else { 0.1 })).collect(),
         }),
         scores: [("format".to_owned(), 1.0)].into(),
+        tokens: Some(12),
+        cut: 0,
         seconds: 0.25,
     }
 }

@@ -1,4 +1,4 @@
-//! The few file operations that checkpoints are made of, behind a trait so that tests can fail the k-th of them for
+//! Files that are whole or not there: the few operations that checkpoints are made of, behind a trait so that tests can fail the k-th of them for
 //! every k (the habit of SQLite's I/O-error tests).
 //!
 //! [`RealFs`] is the disk. [`FaultyFs`] counts operations and fails one, or one and all after it, which looks to the
