@@ -25,7 +25,7 @@ pub enum Problem {
     DuplicateId,
     /// An image file that is not there or cannot be opened.
     MissingImage,
-    /// An image that is empty or neither JPEG nor PNG.
+    /// An image that is empty, cut off, too large, or neither JPEG nor PNG.
     BrokenImage,
     /// One id in two splits.
     LeakedId,
@@ -58,7 +58,7 @@ impl Problem {
             Problem::BadRecord => "records that cannot be read",
             Problem::DuplicateId => "ids used twice",
             Problem::MissingImage => "image files missing",
-            Problem::BrokenImage => "images that are no JPEG or PNG",
+            Problem::BrokenImage => "images that cannot be used",
             Problem::LeakedId => "ids in two splits",
             Problem::LeakedClip => "clips in two splits",
             Problem::LeakedImage => "images in two splits",
@@ -81,6 +81,9 @@ pub struct Finding {
     pub at: String,
     /// What exactly.
     pub what: String,
+    /// What to try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What was looked at and found.
@@ -103,19 +106,23 @@ impl Report {
     }
 
     fn add(&mut self, problem: Problem, at: &str, what: impl Into<String>) {
-        self.findings.push(Finding { problem, at: at.into(), what: what.into() });
+        self.findings.push(Finding { problem, at: at.into(), what: what.into(), hint: None });
     }
 }
 
+/// What is wrong with an image, if something is; [`Finding::at`] is filled in by [`check`].
+pub type Look<'a> = &'a dyn Fn(&Image) -> Option<Finding>;
+
 /// Checks one or more sets together; a sample's split is its own, or else the file it came from.
 ///
-/// `images` also opens every image file and looks at its first bytes.
-pub fn check(sets: &[Dataset], images: bool) -> Report {
+/// `look` is asked once about every image file, such as [`first_bytes`]; `None` leaves images alone.
+pub fn check(sets: &[Dataset], look: Option<Look>) -> Report {
     let mut report = Report { files: sets.len(), ..Report::default() };
-    let mut opened: HashMap<&Path, Option<(Problem, String)>> = HashMap::new();
+    let mut opened: HashMap<&Path, Option<Finding>> = HashMap::new();
     for set in sets {
         for problem in &set.problems {
-            report.add(Problem::BadRecord, &set.file, problem.to_string());
+            let (at, what) = (set.file.clone(), problem.to_string());
+            report.findings.push(Finding { problem: Problem::BadRecord, at, what, hint: problem.hint() });
         }
         let mut ids: HashMap<&str, usize> = HashMap::new();
         for (i, sample) in set.samples.iter().enumerate() {
@@ -125,14 +132,12 @@ pub fn check(sets: &[Dataset], images: bool) -> Report {
                 report.add(Problem::DuplicateId, &sample.id, what);
             }
             labels(sample, &mut report);
-            for image in sample.images.iter().filter(|_| images) {
+            for (image, look) in sample.images.iter().filter_map(|image| Some((image, look?))) {
                 let found = match image {
-                    Image::Bytes(bytes) => broken(bytes).map(|what| (Problem::BrokenImage, what)),
-                    Image::File(path) => opened.entry(path).or_insert_with(|| file(path)).clone(),
+                    Image::Bytes(_) => look(image),
+                    Image::File(path) => opened.entry(path).or_insert_with(|| look(image)).clone(),
                 };
-                if let Some((problem, what)) = found {
-                    report.add(problem, &sample.id, what);
-                }
+                report.findings.extend(found.map(|found| Finding { at: sample.id.clone(), ..found }));
             }
         }
     }
@@ -141,14 +146,18 @@ pub fn check(sets: &[Dataset], images: bool) -> Report {
     report
 }
 
-/// Why an image file is unfit, by its first bytes.
-fn file(path: &Path) -> Option<(Problem, String)> {
-    let name = path.display();
+/// Why an image is unfit, by its first bytes: a [`Look`] that decodes nothing.
+pub fn first_bytes(image: &Image) -> Option<Finding> {
+    let found = |problem, what| Some(Finding { problem, at: String::new(), what, hint: None });
+    let path = match image {
+        Image::Bytes(bytes) => return broken(bytes).and_then(|what| found(Problem::BrokenImage, what)),
+        Image::File(path) => path,
+    };
     let mut head = Vec::new();
     let read = std::fs::File::open(path).and_then(|f| f.take(16).read_to_end(&mut head));
     match read {
-        Err(e) => Some((Problem::MissingImage, format!("{name}: {e}"))),
-        Ok(_) => broken(&head).map(|what| (Problem::BrokenImage, format!("{name} {what}"))),
+        Err(e) => found(Problem::MissingImage, format!("{}: {e}", path.display())),
+        Ok(_) => broken(&head).and_then(|what| found(Problem::BrokenImage, format!("{} {what}", path.display()))),
     }
 }
 
@@ -243,8 +252,14 @@ impl fmt::Display for Report {
         for (problem, found) in kinds {
             let level = if problem.is_error() { "error" } else { "note" };
             writeln!(f, "{level}: {} {}", n(found.len()), problem.title())?;
+            let mut hints = std::collections::BTreeSet::new();
             for x in found.iter().take(5) {
-                writeln!(f, "    {}: {}", x.at, x.what)?;
+                // What is wrong with a file begins with its name.
+                let at = if x.what.starts_with(&x.at) { String::new() } else { format!("{}: ", x.at) };
+                writeln!(f, "    {at}{}", x.what)?;
+                if let Some(hint) = x.hint.as_ref().filter(|hint| hints.insert(hint.as_str())) {
+                    writeln!(f, "      hint: {hint}")?;
+                }
             }
             if found.len() > 5 {
                 writeln!(f, "    and {} more", n(found.len() - 5))?;
@@ -288,7 +303,7 @@ mod tests {
             {oops"#;
         let val = r#"{"id":"v","images":["ok.jpg"],"clip":"c1"}
             {"id":"b","images":["ok.jpg"],"clip":"c1","messages":[{"role":"user","content":"<image>?"}]}"#;
-        let report = check(&[set(&at("train.jsonl"), train), set(&at("val.jsonl"), val)], true);
+        let report = check(&[set(&at("train.jsonl"), train), set(&at("val.jsonl"), val)], Some(&first_bytes));
         use Problem::*;
         let expect = [
             BadRecord,
@@ -309,15 +324,15 @@ mod tests {
         assert_eq!((report.samples, report.images, report.errors()), (6, 4, 9));
         let text = report.to_string();
         assert!(text.contains("ftypheic") && text.contains("RIGHT_TURN but 8.0 m to the left"), "{text}");
-        assert_eq!(kinds(&check(&[set(&at("train.jsonl"), train)], false)).len(), 5);
+        assert_eq!(kinds(&check(&[set(&at("train.jsonl"), train)], None)).len(), 5);
     }
 
     #[test]
     fn splits_inside_one_file() {
         let text = r#"{"id":"a","images":["1"],"ego":{"speed_mps":1},"clip":"c","split":"train","plan":{"speed":"KEEP","path":"STRAIGHT"}}
             {"id":"b","images":["2"],"ego":{"speed_mps":1},"clip":"c","split":"val","plan":{"speed":"KEEP","path":"STRAIGHT"}}"#;
-        assert_eq!(kinds(&check(&[set("s.jsonl", text)], false)), [Problem::LeakedClip]);
+        assert_eq!(kinds(&check(&[set("s.jsonl", text)], None)), [Problem::LeakedClip]);
         let clean = text.replace("\"val\"", "\"train\"");
-        assert!(check(&[set("s.jsonl", &clean)], false).to_string().contains("nothing wrong"));
+        assert!(check(&[set("s.jsonl", &clean)], None).to_string().contains("nothing wrong"));
     }
 }

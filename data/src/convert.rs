@@ -52,9 +52,9 @@ impl Format {
     }
 }
 
-/// The wording of planning questions, which the program owns: the prompt for an ego state, and whether reasoning is
-/// asked for.
-pub type Question<'a> = &'a dyn Fn(&Ego, bool) -> String;
+/// The wording of planning questions, which the program owns: the prompt for an ego state, a number of images, and
+/// whether reasoning is asked for; or why there is none.
+pub type Question<'a> = &'a dyn Fn(&Ego, usize, bool) -> Result<String, String>;
 
 /// The reply that is taught: reasoning in `<think>`, the plan in `<answer>`.
 pub fn reply(reasoning: Option<&str>, action: MetaAction) -> String {
@@ -65,7 +65,7 @@ pub fn reply(reasoning: Option<&str>, action: MetaAction) -> String {
 /// One sample in a format; image paths become relative to `folder` where they lie under it.
 ///
 /// # Errors
-/// The format cannot hold the sample: no question, or a planning sample without both labels.
+/// The format cannot hold the sample: no question, a planning sample without both labels, or no wording for it.
 pub fn value(sample: &Sample, format: Format, folder: &Path, question: Question) -> Result<Value> {
     let not =
         |reason: &str| DataError::NotWritable { id: sample.id.clone(), format: format.name(), reason: reason.into() };
@@ -76,7 +76,8 @@ pub fn value(sample: &Sample, format: Format, folder: &Path, question: Question)
         Content::Planning { ego, reasoning } => {
             let action = sample.action().ok_or_else(|| not("it has not both a speed and a path label"))?;
             let marks = crate::conversation::MARK.repeat(sample.images.len());
-            let asked = marks + &question(ego, reasoning.is_some());
+            let text = question(ego, sample.images.len(), reasoning.is_some()).map_err(|reason| not(&reason))?;
+            let asked = marks + &text;
             vec![(Role::User, asked), (Role::Assistant, reply(reasoning.as_deref(), action))]
         }
         Content::Conversation { turns } if turns.is_empty() => return Err(not("it is a frame without a question")),
@@ -218,8 +219,8 @@ mod tests {
         {"id":"b","images":["f/a.jpg","f/b.jpg"],"ego":{"speed_mps":0.0},"plan":{"speed":"STOP","path":"STRAIGHT"}}
         {"id":"c","images":[{"bytes":"/9j/4A=="}],"messages":[{"role":"user","content":"<image>Plan."},{"role":"assistant","content":"<answer> KEEP, STRAIGHT </answer>"}],"plan":{"speed":"KEEP","path":"STRAIGHT"}}"#;
 
-    fn ask(ego: &Ego, think: bool) -> String {
-        format!("{} m/s, {}, think {think}", ego.speed_mps, ego.command.0)
+    fn ask(ego: &Ego, images: usize, think: bool) -> Result<String, String> {
+        Ok(format!("{} m/s, {}, {images} images, think {think}", ego.speed_mps, ego.command.0))
     }
 
     #[test]
@@ -242,7 +243,7 @@ mod tests {
         }
         let metaad = value(&set.samples[0], Format::MetaAd, folder.path(), &ask).unwrap();
         assert_eq!(metaad["image"], "f/a.jpg");
-        assert_eq!(metaad["problem"], "7.5 m/s, turn left, think true");
+        assert_eq!(metaad["problem"], "7.5 m/s, turn left, 1 images, think true");
         assert_eq!(metaad["solution"], "<answer> DECELERATE, LEFT_TURN </answer>");
         assert_eq!(metaad["thinking"], "<think> A bend. </think>");
     }

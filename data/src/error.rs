@@ -150,6 +150,9 @@ impl DataError {
             }
             DataError::ImageCount { marks: 0, .. } => "write <image> in the text where each picture belongs".into(),
             DataError::ImageCount { .. } => "each <image> mark stands for exactly one image, in order".into(),
+            DataError::NotWritable { .. } => {
+                "--skip-bad to leave such samples out; --to record holds every sample".into()
+            }
             DataError::Rejected { first, bad, total } => {
                 let skip = format!("--skip-bad to leave {bad} of {} out", thousands(*total as u64));
                 return Some(first.hint().map_or(skip.clone(), |hint| format!("{hint}, or {skip}")));

@@ -6,7 +6,7 @@
 
 use data::{
     Dataset, Image, ReadOptions, Sample,
-    check::check,
+    check::{check, first_bytes},
     convert, label, load,
     stats::{Counts, Stats},
 };
@@ -36,7 +36,7 @@ fn a_made_anew_from_the_index_when_asked() {
     let rows = data::read_bytes(&name, &bytes, &ReadOptions::default()).unwrap();
     for (split, samples) in label::real_drive_records(rows.samples) {
         let path = folder().join(format!("{split}.jsonl"));
-        convert::write(&samples, convert::Format::Record, &path, &|_, _| String::new(), false).unwrap();
+        convert::write(&samples, convert::Format::Record, &path, &|_, _, _| Ok(String::new()), false).unwrap();
     }
 }
 
@@ -51,7 +51,7 @@ fn sizes_licences_and_no_leakage() {
             assert_eq!(sample.is_bare(), split == "unlabelled");
         }
     }
-    let report = check(&sets, true);
+    let report = check(&sets, Some(&first_bytes));
     assert_eq!((report.errors(), report.images), (0, 362), "{report}");
     let bytes: u64 =
         std::fs::read_dir(folder().join("frames")).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).sum();

@@ -4,9 +4,16 @@
 use super::{Shared, print, print_json};
 use crate::{
     error::{Failure, Result, human_bytes},
+    policy::{
+        Planner, Source,
+        planner::{Options, embedded_weights},
+    },
     train::lock::host,
+    vlm::image::{Loading, Rgb},
 };
 use candle_core::{Device, Tensor, Var};
+use data::Ego;
+use sha2::{Digest, Sha256};
 use std::{fs::File, io::Write, path::Path, time::Instant};
 
 const EXAMPLES: &str = "Examples:
@@ -184,9 +191,49 @@ fn disk(out: &Path) -> Check {
     }
 }
 
-/// Name and digest of the checkpoint inside the binary.
+/// A held-out frame of the bundled drive, for [`embedded_model`].
+const FRAME: &[u8] =
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/data/samples/real_drive/frames/udacity_07_000.jpg"));
+
+/// The checkpoint inside the binary: size, digest of its weights (as `sha256sum model.safetensors` prints it), version of
+/// its prompt, and whether it answers a real frame.
 fn embedded_model() -> Check {
-    Check::fine("model", "no checkpoint is embedded in this build")
+    let weights = embedded_weights();
+    if weights.is_empty() {
+        return Check::fine("model", "no checkpoint is embedded in this build").but(
+            State::Weak,
+            "every verb needs --model; or build from a checkout whose data/models/embedded/ is complete",
+        );
+    }
+    let digest: String = Sha256::digest(weights).iter().map(|byte| format!("{byte:02x}")).collect();
+    match asked() {
+        Ok((about, fine)) => {
+            let check = Check::fine("model", format!("{about}, sha256 {digest}"));
+            if fine { check } else { check.but(State::Broken, "the embedded checkpoint is damaged: build anew") }
+        }
+        Err(e) => Check::fine("model", format!("the embedded checkpoint (sha256 {digest}) fails: {}", e.message))
+            .but(State::Broken, "build anew from a clean checkout; report this with the output of --json"),
+    }
+}
+
+/// What the embedded planner is and says about [`FRAME`], and whether that is a distribution over the labels.
+fn asked() -> Result<(String, bool)> {
+    let planner = Planner::load(&Source::Embedded, &Options::default())?;
+    let frame = Rgb::decode(FRAME, "the bundled frame", &Loading::default())?;
+    let ego = Ego { speed_mps: 15.66, command: scene::Command::default() };
+    let found = planner.probabilities(&planner.question(&ego, vec![frame], false)?, "", None)?;
+    let sums = |p: &[f64]| p.iter().all(|p| p.is_finite() && *p >= 0.0) && (p.iter().sum::<f64>() - 1.0).abs() < 1e-6;
+    let most = |p: &[f64]| p.iter().copied().fold(0.0, f64::max);
+    let about = format!(
+        "{}, {:.2} M parameters, prompt {}, answers a frame with {} ({:.2}, {:.2})",
+        planner.name(),
+        planner.vlm.parameter_count() as f64 / 1e6,
+        planner.prompts.version(),
+        found.best(),
+        most(&found.speed),
+        most(&found.path),
+    );
+    Ok((about, sums(&found.speed) && sums(&found.path)))
 }
 
 /// A matrix product and its gradient against numbers computed elsewhere (plain f64 loops):

@@ -1,19 +1,38 @@
-//! `reinsman plan`: one frame in, a reasoned plan and a picture out.
+//! `reinsman plan`: one frame in, a reasoned plan and a picture out; several frames in, a line for each after the first
+//! and a sheet of all of them.
+//!
+//! What was planned is printed before its picture is written, so a full disk costs the picture and not the plan.
+
+mod job;
+pub mod said;
+pub mod samples;
+pub mod view;
 
 use super::{Shared, parse};
-use crate::error::{Failure, Result};
+use crate::{
+    error::{Failure, Result},
+    policy::{Planner, Source, frames, planner::Options},
+    train::signals::Stop,
+};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "Examples:
   reinsman plan                                # a bundled frame
   reinsman plan frame.jpg --speed 12.4 --command \"turn left\"
-  reinsman plan clips/hill --samples 4 --json  # four plans for a clip, as JSON";
+  reinsman plan clips/hill --samples 4 --json  # four plans for each frame, as JSON
+
+A folder or pattern is a list of frames, each planned by itself in name order: the first in
+full, a line for each other, the picture of the first at --out and a sheet of all beside it
+(out/plan_sheet.png). Without --speed, frames of your own count as driven at 10.0 m/s.";
+
+/// Speed assumed where nobody gives one, m/s.
+pub const ASSUMED_SPEED: f64 = 10.0;
 
 /// What can be typed after `plan`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A frame, a folder of frames (a clip) or a pattern such as "clip/*.jpg" (default: bundled frames)
+    /// A frame, a folder of frames or a pattern such as "clip/*.jpg" (default: bundled frames)
     #[arg(value_name = "IMAGE|FOLDER|GLOB")]
     pub image: Vec<String>,
     /// Model folder or run folder (default: the embedded planner)
@@ -54,7 +73,20 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// Unreadable frames exit 3, bad flags 2.
-pub fn run(_args: &Args, _shared: &Shared) -> Result<()> {
-    Err(Failure::usage("plan is not built yet"))
+/// Unreadable frames and models exit 3, bad flags 2, a stop on request 75.
+pub fn run(args: &Args, shared: &Shared) -> Result<()> {
+    if args.samples > 1 && args.temperature == Some(0.0) {
+        return Err(Failure::usage(format!("--temperature 0 would draw the same plan {} times", args.samples))
+            .hint("leave --temperature out for 1.0, or --samples out for the one most probable answer"));
+    }
+    let frames = frames::find(&args.image)?;
+    let source = Source::resolve(args.model.as_deref())?;
+    if let [only] = frames.as_slice() {
+        only.open()?; // before a large model is loaded
+    }
+    let planner = Planner::load(&source, &Options { prompts: args.prompts.as_deref(), ..Options::default() })?;
+    let stop = if frames.len() > 1 { Stop::on_signals()? } else { Stop::default() };
+    let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
+    let terminal = view::terminal();
+    job::Job { args, planner: &planner, terminal, stop, quiet: shared.quiet, threads }.all(&frames)
 }

@@ -1,4 +1,4 @@
-//! Asking a planner: one question or a batch of them, greedy or sampled, streamed or not.
+//! Asking a planner: one question or a batch of them, once or several times, greedy or sampled, streamed or not.
 
 use super::planner::{Planner, Question};
 use crate::{
@@ -40,11 +40,40 @@ pub struct Completion {
     pub logps: Vec<f32>,
     /// Whether it ran into `max_new_tokens`.
     pub cut: bool,
+    /// Whether the one who listened stopped it.
+    pub stopped: bool,
     /// Wall seconds of the call that made it.
     pub seconds: f64,
 }
 
+/// A question as the model sees it: its ids, and its pictures already through the vision tower, so that asking it again
+/// (samples, the probabilities of the labels) does not pay for them twice.
+pub struct Seen {
+    /// The prompt.
+    pub encoded: Encoded,
+    /// Features of its pictures.
+    pub images: Option<ImageFeatures>,
+    batch: Batch,
+}
+
 impl Planner {
+    /// Encodes a question and its pictures.
+    ///
+    /// # Errors
+    /// Encoding and device trouble.
+    pub fn see(&self, question: &Question) -> Result<Seen> {
+        self.see_encoded(self.encode(question)?)
+    }
+
+    /// [`Self::see`] of a question that is encoded already.
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn see_encoded(&self, encoded: Encoded) -> Result<Seen> {
+        let (batch, images) = self.batch(&[&encoded])?;
+        Ok(Seen { encoded, images, batch })
+    }
+
     /// Answers one question; `on_text` gets every finished piece of text and may stop by returning false.
     ///
     /// # Errors
@@ -55,9 +84,21 @@ impl Planner {
         decoding: &Decoding,
         on_text: &mut dyn FnMut(&str) -> bool,
     ) -> Result<Completion> {
-        let encoded = self.encode(question)?;
+        self.ask_seen(&self.see(question)?, decoding, on_text)
+    }
+
+    /// [`Self::ask`] of what was already encoded.
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn ask_seen(
+        &self,
+        seen: &Seen,
+        decoding: &Decoding,
+        on_text: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Completion> {
         let mut stream = Detokenizer::new(&self.encoder.tokenizer, true);
-        let mut completions = self.generate(&[&encoded], &[decoding.seed], decoding, &mut |_, id| {
+        let mut completions = self.draw(seen, &[decoding.seed], decoding, &mut |_, id| {
             let piece = stream.push(id);
             piece.is_empty() || on_text(&piece)
         })?;
@@ -68,11 +109,25 @@ impl Planner {
         Ok(completions.remove(0))
     }
 
-    /// Answers several encoded questions as one batch; `seeds` has one seed an answer, the same number for each row, and
-    /// the answers come row by row.
+    /// One answer per seed to the same question, as one batch over one prefilled prompt.
     ///
     /// # Errors
-    /// Device trouble; seeds that cannot be shared out.
+    /// Device trouble.
+    pub fn draw(
+        &self,
+        seen: &Seen,
+        seeds: &[u64],
+        decoding: &Decoding,
+        on_token: &mut dyn FnMut(usize, u32) -> bool,
+    ) -> Result<Vec<Completion>> {
+        self.continued(&[&seen.encoded], &seen.batch, seen.images.as_ref(), seeds, decoding, on_token)
+    }
+
+    /// Answers several encoded questions as one batch; `seeds` has one seed a row, or the same number for every row:
+    /// then so many answers a row, in order.
+    ///
+    /// # Errors
+    /// Device trouble.
     pub fn generate(
         &self,
         rows: &[&Encoded],
@@ -80,15 +135,26 @@ impl Planner {
         decoding: &Decoding,
         on_token: &mut dyn FnMut(usize, u32) -> bool,
     ) -> Result<Vec<Completion>> {
-        let begin = Instant::now();
-        let tokenizer = &self.encoder.tokenizer;
-        let samples = seeds.len() / rows.len().max(1);
-        if samples == 0 || samples * rows.len() != seeds.len() {
-            let message = format!("{} seeds cannot be shared out to {} questions", seeds.len(), rows.len());
-            return Err(Failure::usage(message));
-        }
         let (batch, images) = self.batch(rows)?;
-        let mut contexts: Vec<Vec<u32>> = (0..seeds.len()).map(|i| rows[i / samples].ids.clone()).collect();
+        self.continued(rows, &batch, images.as_ref(), seeds, decoding, on_token)
+    }
+
+    fn continued(
+        &self,
+        rows: &[&Encoded],
+        batch: &Batch,
+        images: Option<&ImageFeatures>,
+        seeds: &[u64],
+        decoding: &Decoding,
+        on_token: &mut dyn FnMut(usize, u32) -> bool,
+    ) -> Result<Vec<Completion>> {
+        let begin = Instant::now();
+        if seeds.is_empty() || !seeds.len().is_multiple_of(rows.len()) {
+            return Err(Failure::usage(format!("{} seeds cannot serve {} questions", seeds.len(), rows.len())));
+        }
+        let samples = seeds.len() / rows.len();
+        let tokenizer = &self.encoder.tokenizer;
+        let mut contexts: Vec<Vec<u32>> = (0..seeds.len()).map(|row| rows[row / samples].ids.clone()).collect();
         let mut streams: Vec<Stream> = seeds.iter().map(|seed| Stream::new(*seed, "answer")).collect();
         let options = GenerateOptions {
             samples,
@@ -101,7 +167,7 @@ impl Planner {
             contexts[row].push(choice.token);
             Ok(choice.token)
         };
-        let done = self.vlm.generate(&batch, images.as_ref(), &options, &mut choose, &mut |token| {
+        let done = self.vlm.generate(batch, images, &options, &mut choose, &mut |token| {
             let visible = !options.eos.contains(&token.id);
             if !visible || on_token(token.row, token.id) { Flow::Continue } else { Flow::StopRow }
         })?;
@@ -109,6 +175,7 @@ impl Planner {
         let completion = |row: crate::vlm::Generated| Completion {
             text: tokenizer.decode(&row.ids, true),
             cut: row.finish == Finish::Length,
+            stopped: row.finish == Finish::Stopped,
             ids: row.ids,
             logps: row.logps,
             seconds,

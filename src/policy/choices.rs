@@ -3,12 +3,17 @@
 //!
 //! Speed: `p(word) = softmax over the four words of log p(word | prompt, reasoning, "<answer> ")`, the sum over the
 //! word's tokens and the comma that ends it. Path: the same for the five words after the speed word that was chosen,
-//! ended by the closing tag. Each axis sums to 1.
+//! ended by the closing tag. Each axis sums to 1. Every continuation is tokenised together with what stands before it,
+//! as in training, and only the tokens that all of them share go into the prompt, so a tokenizer that joins letters
+//! across that border changes nothing.
 
-use super::planner::{Planner, Question};
+use super::{
+    ask::Seen,
+    planner::{Planner, Question},
+};
 use crate::{
     error::{Failure, Result},
-    vlm::{Batch, ImageFeatures, Row, Visual, encode::Encoded},
+    vlm::{Batch, Row, Visual},
 };
 use scene::{MetaAction, PathAction, SpeedAction};
 use serde_json::{Map, Value, json};
@@ -25,8 +30,7 @@ pub struct Probabilities {
 impl Probabilities {
     /// The most probable label of each axis.
     pub fn best(&self) -> MetaAction {
-        let at = |values: &[f64]| (0..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best });
-        MetaAction { speed: SpeedAction::ALL[at(&self.speed)], path: PathAction::ALL[at(&self.path)] }
+        MetaAction { speed: SpeedAction::ALL[largest(&self.speed)], path: PathAction::ALL[largest(&self.path)] }
     }
 
     /// `{"speed": {LABEL: p}, "path": {LABEL: p}}`.
@@ -54,54 +58,88 @@ impl Planner {
         before: &str,
         speed: Option<SpeedAction>,
     ) -> Result<Probabilities> {
-        self.probabilities_of(&self.encode(question)?, before, speed)
+        self.probabilities_seen(&self.see(question)?, before, speed)
     }
 
-    /// As [`Self::probabilities`], of a question that is encoded already.
+    /// [`Self::probabilities`] of what was already encoded.
     ///
     /// # Errors
     /// Device trouble.
-    pub fn probabilities_of(
-        &self,
-        encoded: &Encoded,
-        before: &str,
-        speed: Option<SpeedAction>,
-    ) -> Result<Probabilities> {
-        let (_, images) = self.batch(&[encoded])?;
+    pub fn probabilities_seen(&self, seen: &Seen, before: &str, speed: Option<SpeedAction>) -> Result<Probabilities> {
         let opening = format!("{before}<answer>");
-        let words: Vec<String> = SpeedAction::ALL.iter().map(|l| format!(" {l},")).collect();
-        let speed_p = self.score(encoded, images.as_ref(), &opening, &words)?;
-        let best = (0..speed_p.len()).fold(0, |best, i| if speed_p[i] > speed_p[best] { i } else { best });
-        let chosen = speed.unwrap_or(SpeedAction::ALL[best]);
-        let words: Vec<String> = PathAction::ALL.iter().map(|l| format!(" {l} </answer>")).collect();
-        let path = self.score(encoded, images.as_ref(), &format!("{opening} {chosen},"), &words)?;
-        Ok(Probabilities { speed: speed_p, path })
+        let mut words: Vec<String> = SpeedAction::ALL.iter().map(|l| format!("{opening} {l},")).collect();
+        // The speed word and its comma stand in all five, so they leave the softmax over the paths alone.
+        let paths = |speed: SpeedAction| PathAction::ALL.iter().map(move |l| format!(" {speed}, {l} </answer>"));
+        let paths = |speed| paths(speed).map(|word| format!("{opening}{word}")).collect::<Vec<_>>();
+        if let Some(speed) = speed {
+            words.extend(paths(speed)); // all nine in one pass
+            let sums = self.log_probabilities(seen, &words)?;
+            let (speeds, paths) = sums.split_at(SpeedAction::ALL.len());
+            return Ok(Probabilities { speed: softmax(speeds)?, path: softmax(paths)? });
+        }
+        let speed = softmax(&self.log_probabilities(seen, &words)?)?;
+        let path = softmax(&self.log_probabilities(seen, &paths(SpeedAction::ALL[largest(&speed)]))?)?;
+        Ok(Probabilities { speed, path })
     }
 
-    /// Softmax over the log-probabilities of `words` after the prompt and `prefix`.
-    fn score(
-        &self,
-        encoded: &Encoded,
-        images: Option<&ImageFeatures>,
-        prefix: &str,
-        words: &[String],
-    ) -> Result<Vec<f64>> {
+    /// Log-probability of each text after the prompt, up to a constant: that of the tokens with which all begin.
+    fn log_probabilities(&self, seen: &Seen, texts: &[String]) -> Result<Vec<f64>> {
         let tokenizer = &self.encoder.tokenizer;
-        let mut ids = encoded.ids.clone();
-        ids.extend(tokenizer.encode_text(prefix)?);
-        let words = words.iter().map(|word| tokenizer.encode_text(word)).collect::<Result<Vec<_>>>()?;
-        let visuals: Vec<Visual> = encoded.grids.iter().map(|grid| Visual::image(*grid)).collect();
+        let texts = texts.iter().map(|text| tokenizer.encode_text(text)).collect::<Result<Vec<_>>>()?;
+        let shared = shared_prefix(&texts);
+        let mut ids = seen.encoded.ids.clone();
+        ids.extend(texts.first().into_iter().flat_map(|text| &text[..shared]));
+        let rest: Vec<Vec<u32>> = texts.iter().map(|text| text[shared..].to_vec()).collect();
+        let visuals: Vec<Visual> = seen.encoded.grids.iter().map(|grid| Visual::image(*grid)).collect();
         let row = Row { ids: &ids, visuals: &visuals };
         let batch = Batch::left_padded(self.vlm.config(), &[row], tokenizer.pad())?;
-        let logps = self.vlm.continuation_logps(&batch, images, &words, 1.0)?;
-        let sums: Vec<f64> = logps.iter().map(|word| word.iter().map(|p| f64::from(*p)).sum()).collect();
-        let top = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if !top.is_finite() {
-            return Err(Failure::device("the model gives no finite probability to any label")
-                .hint("its weights or the picture are broken; try `reinsman doctor`"));
+        let logps = self.vlm.continuation_logps(&batch, seen.images.as_ref(), &rest, 1.0)?;
+        Ok(logps.iter().map(|word| word.iter().map(|p| f64::from(*p)).sum()).collect())
+    }
+}
+
+/// Tokens with which every text begins; each keeps at least one of its own.
+fn shared_prefix(texts: &[Vec<u32>]) -> usize {
+    let Some(first) = texts.first() else { return 0 };
+    let with_first = |text: &Vec<u32>| text.iter().zip(first).take_while(|(a, b)| a == b).count();
+    let shared = texts.iter().map(with_first).min().unwrap_or(0);
+    shared.min(texts.iter().map(|text| text.len().saturating_sub(1)).min().unwrap_or(0))
+}
+
+fn softmax(logps: &[f64]) -> Result<Vec<f64>> {
+    let top = logps.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if !top.is_finite() || logps.iter().any(|p| p.is_nan()) {
+        return Err(Failure::device("the model gives no finite probability to any label")
+            .hint("its weights or the picture are broken; try `reinsman doctor`"));
+    }
+    let weights: Vec<f64> = logps.iter().map(|p| (p - top).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    Ok(weights.into_iter().map(|w| w / total).collect())
+}
+
+/// Index of the largest value, the first of equals.
+fn largest(values: &[f64]) -> usize {
+    (0..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn what_is_shared_leaves_each_a_token() {
+        assert_eq!(shared_prefix(&[vec![1, 2, 3], vec![1, 2, 4], vec![1, 2]]), 1);
+        assert_eq!(shared_prefix(&[vec![1, 2, 3], vec![5]]), 0);
+        assert_eq!(shared_prefix(&[]), 0);
+    }
+
+    #[test]
+    fn softmax_by_hand() {
+        let p = softmax(&[1000.0, 1000.0 + 3f64.ln()]).unwrap();
+        assert!((p[0] - 0.25).abs() < 1e-12 && (p[1] - 0.75).abs() < 1e-12, "{p:?}");
+        for broken in [[f64::NAN, 0.0], [f64::NEG_INFINITY; 2]] {
+            assert_eq!(softmax(&broken).unwrap_err().kind.exit_code(), 4);
         }
-        let weights: Vec<f64> = sums.iter().map(|s| (s - top).exp()).collect();
-        let total: f64 = weights.iter().sum();
-        Ok(weights.into_iter().map(|w| w / total).collect())
     }
 }

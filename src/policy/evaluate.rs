@@ -76,6 +76,13 @@ impl Book {
     }
 }
 
+/// A sample as the planner meets it.
+struct Asked<'s> {
+    sample: &'s Sample,
+    question: Question,
+    encoded: Encoded,
+}
+
 impl Evaluation<'_> {
     /// Asks what is not yet in the log. `stop` is looked at between batches.
     ///
@@ -99,25 +106,27 @@ impl Evaluation<'_> {
                 done.stopped = true;
                 break;
             }
-            let (asked, rows) = self.prepare(batch, &mut done.bad)?;
+            let rows = self.prepare(batch, &mut done.bad)?;
             if rows.is_empty() {
                 continue;
             }
-            let encoded: Vec<&Encoded> = rows.iter().collect();
-            let seeds: Vec<u64> = asked.iter().flat_map(|s| (0..self.replies).map(|k| self.seed(&s.id, k))).collect();
+            let asked = rows.iter().map(|row| row.sample);
+            let encoded: Vec<&Encoded> = rows.iter().map(|row| &row.encoded).collect();
+            let seeds: Vec<u64> = asked.flat_map(|s| (0..self.replies).map(|k| self.seed(&s.id, k))).collect();
             let replies = self.planner.generate(&encoded, &seeds, &self.decoding, &mut |_, _| true)?;
-            for ((sample, row), replies) in asked.iter().zip(&rows).zip(replies.chunks(self.replies)) {
+            for (row, replies) in rows.iter().zip(replies.chunks(self.replies)) {
+                let sample = row.sample;
                 if finished.contains(&sample.id) {
                     continue;
                 }
                 let begin = Instant::now();
                 let mut entry = blank_entry(sample, self.think, &book.digest);
-                entry.prompt = short(row.ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
+                entry.prompt = short(row.encoded.ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
                 entry.replies = replies.iter().map(|reply| Reply::read(reply.text.as_str())).collect();
                 entry.tokens = Some(replies.iter().map(|reply| reply.ids.len()).sum());
                 entry.cut = replies.iter().filter(|reply| reply.cut).count();
                 entry.probabilities = self.label_probabilities(row, &entry)?;
-                let share = replies.iter().map(|reply| reply.seconds).fold(0.0, f64::max) / asked.len() as f64;
+                let share = replies.iter().map(|reply| reply.seconds).fold(0.0, f64::max) / rows.len() as f64;
                 entry.seconds = share + begin.elapsed().as_secs_f64();
                 book.append(&entry)?;
                 on_entry(&entry);
@@ -128,32 +137,32 @@ impl Evaluation<'_> {
     }
 
     /// Pictures and questions of a batch as model input, bad samples left out.
-    fn prepare<'s>(&self, batch: &'s [Sample], bad: &mut Vec<Bad>) -> Result<(Vec<&'s Sample>, Vec<Encoded>)> {
-        let encoded: Vec<Result<Encoded>> = batch.par_iter().map(|sample| self.encode(sample)).collect();
-        let (mut asked, mut rows) = (Vec::new(), Vec::new());
-        for (sample, encoded) in batch.iter().zip(encoded) {
-            match encoded {
-                Ok(encoded) => {
-                    asked.push(sample);
-                    rows.push(encoded);
-                }
+    fn prepare<'s>(&self, batch: &'s [Sample], bad: &mut Vec<Bad>) -> Result<Vec<Asked<'s>>> {
+        let prepared: Vec<Result<Asked>> = batch.par_iter().map(|sample| self.encode(sample)).collect();
+        let mut rows = Vec::new();
+        for (sample, prepared) in batch.iter().zip(prepared) {
+            match prepared {
+                Ok(row) => rows.push(row),
                 Err(failure) if self.skip_bad && failure.kind == Kind::Data => {
-                    bad.push(Bad { id: sample.id.clone(), reason: failure.message });
+                    let own = format!("sample {}: ", sample.id);
+                    let reason = failure.message.strip_prefix(&own).unwrap_or(&failure.message).to_owned();
+                    bad.push(Bad { id: sample.id.clone(), reason });
                 }
                 Err(failure) => return Err(or_skip(failure)),
             }
         }
-        Ok((asked, rows))
+        Ok(rows)
     }
 
-    fn encode(&self, sample: &Sample) -> Result<Encoded> {
+    fn encode<'s>(&self, sample: &'s Sample) -> Result<Asked<'s>> {
         let mut images = pictures(sample)?;
         if self.blind {
             images.iter_mut().for_each(|image| *image = Rgb::filled(image.width, image.height, [127; 3]));
         }
         let named = |failure: Failure| failure.context(format!("sample {}", sample.id));
-        let question: Question = self.planner.question_of(sample, images, self.think).map_err(named)?;
-        self.planner.encode(&question).map_err(named)
+        let question = self.planner.question_of(sample, images, self.think).map_err(named)?;
+        let encoded = self.planner.encode(&question).map_err(named)?;
+        Ok(Asked { sample, question, encoded })
     }
 
     /// The stream of a reply is its own: it does not depend on the batch or on what was asked before.
@@ -163,13 +172,13 @@ impl Evaluation<'_> {
     }
 
     /// The labels' probabilities after the reasoning of the first reply; none when it is no plan.
-    fn label_probabilities(&self, row: &Encoded, entry: &Entry) -> Result<Option<Probabilities>> {
+    fn label_probabilities(&self, row: &Asked, entry: &Entry) -> Result<Option<Probabilities>> {
         let Some((reply, plan)) = entry.replies.first().and_then(|r| Some((r, r.plan()?))) else { return Ok(None) };
         if !self.probabilities {
             return Ok(None);
         }
         let before = reply.text.split("<answer>").next().unwrap_or_default();
-        let scored = self.planner.probabilities_of(row, before, Some(plan.action.speed))?;
+        let scored = self.planner.probabilities(&row.question, before, Some(plan.action.speed))?;
         let map = |labels: Vec<&str>, values: &[f64]| -> BTreeMap<String, f64> {
             labels.into_iter().map(str::to_owned).zip(values.iter().copied()).collect()
         };

@@ -1,17 +1,23 @@
 //! What can drive: one file per policy. So far the vision-language planner: where its files are ([`source`]), what
-//! belongs together ([`planner`]), asking it ([`ask`]), the exact probability of every label ([`choices`]) and asking it
-//! a whole set of records ([`evaluate`]).
+//! belongs together ([`planner`]; without the weights [`language`]), asking it ([`ask`]), the exact probability of every label ([`choices`]), both with the
+//! plan that was written ([`planned`]) and a whole set of records ([`evaluate`]). [`frames`] finds the pictures that a
+//! user means.
 
 pub mod ask;
 pub mod card;
 pub mod choices;
 pub mod digest;
 pub mod evaluate;
+pub mod frames;
 pub mod fresh;
+pub mod language;
+pub mod planned;
 pub mod planner;
 pub mod source;
 
-pub use ask::{Completion, Decoding};
+pub use ask::{Completion, Decoding, Seen};
 pub use choices::Probabilities;
+pub use language::Language;
+pub use planned::Planned;
 pub use planner::{Planner, Question};
 pub use source::Source;

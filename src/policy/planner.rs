@@ -3,18 +3,16 @@
 
 use super::{
     card::{self, Card},
+    language,
     source::{self, Source},
 };
 use crate::{
     error::{Failure, Result, io_at},
     vlm::{
         LoadOptions, Trainable, Vlm, VlmConfig,
-        chat::ChatTemplate,
         encode::{Encoded, Encoder},
         image::Rgb,
-        processor::Processor,
         prompt::Prompts,
-        tokenizer::Tokenizer,
     },
 };
 use candle_core::{DType, Device};
@@ -27,7 +25,7 @@ macro_rules! embedded {
         &[$(($name, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/data/models/embedded/", $name)))),+]
     };
 }
-const EMBEDDED: &[(&str, &[u8])] = embedded![
+pub(super) const EMBEDDED: &[(&str, &[u8])] = embedded![
     "config.json",
     "generation_config.json",
     "model.safetensors",
@@ -126,18 +124,11 @@ impl Planner {
     }
 
     fn embedded(options: &Options) -> Result<Self> {
+        let encoder = language::embedded_encoder()?; // first: it says so when nothing is embedded
         let file = |name: &str| EMBEDDED.iter().find(|(n, _)| *n == name).map_or(&[][..], |(_, bytes)| *bytes);
         let config = VlmConfig::parse(file("config.json"))?;
         let tensors = candle_core::safetensors::load_buffer(file("model.safetensors"), &Device::Cpu)?;
         let vlm = Vlm::from_tensors(config, tensors, &load_options(options))?;
-        let tokenizer = Tokenizer::from_bytes(
-            file("tokenizer.json"),
-            Some(file("tokenizer_config.json")),
-            Some(file("generation_config.json")),
-        )?;
-        let chat = ChatTemplate::from_tokenizer(&tokenizer)?;
-        let processor = Processor::from_json(file("preprocessor_config.json"))?;
-        let encoder = Encoder { tokenizer, chat, processor, max_length: None };
         let companions =
             EMBEDDED.iter().filter(|(n, _)| COMPANIONS.contains(n)).map(|(n, b)| ((*n).to_owned(), b.to_vec()));
         Self::assemble(vlm, encoder, companions.collect(), Source::Embedded, options)
@@ -158,20 +149,13 @@ impl Planner {
 
     fn assemble(
         vlm: Vlm,
-        mut encoder: Encoder,
+        encoder: Encoder,
         companions: BTreeMap<String, Vec<u8>>,
         source: Source,
         options: &Options,
     ) -> Result<Self> {
         let card = companions.get(card::FILE).map_or(Ok(Card::default()), |bytes| Card::parse(bytes))?;
-        if let Some(pixels) = options.max_pixels.or(card.max_pixels) {
-            encoder.processor = encoder.processor.with_max_pixels(pixels)?;
-        }
-        let prompts = match options.prompts {
-            Some(dir) => Prompts::from_dir(dir)?,
-            None => Prompts::builtin(),
-        }
-        .with_style(card.style()?);
+        let (encoder, prompts) = language::settle(encoder, &card, options.prompts, options.max_pixels)?;
         let (tokens, vocabulary) = (encoder.tokenizer.vocab_size(), vlm.config().text.vocab_size);
         if tokens > vocabulary {
             return Err(Failure::data(format!("the tokenizer has {tokens} ids, the model knows {vocabulary}"))

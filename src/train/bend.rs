@@ -47,9 +47,10 @@ pub fn bent(sample: &Sample, curvature: f64, wording: u64) -> Option<Sample> {
     Some(out)
 }
 
-/// A curvature for one sample: normal with a third of `most` as deviation, cut at `most`.
+/// A curvature for one sample: none for half of them, else normal with half of `most` as deviation, cut at `most`.
 pub fn draw(most: f64, stream: &mut Stream) -> f64 {
-    (stream.normal() * most / 3.0).clamp(-most, most)
+    let (keep, value) = (stream.below(2) == 0, stream.normal() * most / 2.0);
+    if keep { 0.0 } else { value.clamp(-most, most) }
 }
 
 /// Bends the picture by `curvature` and shifts it by `shift` parts of its width, mirrored at the edges.

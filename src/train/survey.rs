@@ -17,19 +17,13 @@ use std::{
     path::Path,
 };
 
-/// What was found. The lists of numbers go with [`Survey::usable`].
+/// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Indices of samples that can be trained on.
     pub usable: Vec<usize>,
-    /// Their lengths in tokens.
-    pub tokens: Vec<usize>,
-    /// Of these, tokens that stand for pictures.
-    pub image_tokens: Vec<usize>,
-    /// Of these, tokens that carry loss.
-    pub answer_tokens: Vec<usize>,
-    /// Their pictures.
-    pub images: Vec<usize>,
+    /// Their lengths.
+    pub lengths: Vec<Length>,
     /// By how many tokens the dropped ones are too long.
     pub too_long: Vec<usize>,
     /// Samples without anything to teach.
@@ -38,10 +32,17 @@ pub struct Survey {
     pub bad: Vec<String>,
 }
 
-struct Length {
-    tokens: usize,
-    image_tokens: usize,
-    answer_tokens: usize,
+/// Size of a sample.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Length {
+    /// All tokens.
+    pub tokens: usize,
+    /// Those that stand for pictures.
+    pub image_tokens: usize,
+    /// Those that carry loss.
+    pub answer_tokens: usize,
+    /// Pictures.
+    pub images: usize,
 }
 
 impl Survey {
@@ -68,10 +69,7 @@ impl Survey {
                 Ok(Some(length)) if length.tokens > max_length => out.too_long.push(length.tokens - max_length),
                 Ok(Some(length)) => {
                     out.usable.push(i);
-                    out.tokens.push(length.tokens);
-                    out.image_tokens.push(length.image_tokens);
-                    out.answer_tokens.push(length.answer_tokens);
-                    out.images.push(sample.images.len());
+                    out.lengths.push(length);
                 }
                 Err(e) => {
                     let named = e.message.contains(&format!("sample {}", sample.id));
@@ -96,15 +94,15 @@ impl Survey {
 
     /// Tokens of the one frame that every usable sample has; `None` when numbers or sizes differ.
     pub fn frame_tokens(&self) -> Option<usize> {
-        let first = *self.image_tokens.first()?;
-        let same = self.images.iter().all(|n| *n == 1) && self.image_tokens.iter().all(|n| *n == first);
-        same.then_some(first)
+        let first = self.lengths.first()?;
+        let same = self.lengths.iter().all(|l| l.images == 1 && l.image_tokens == first.image_tokens);
+        same.then_some(first.image_tokens)
     }
 
-    /// Places in the lists from the shortest sample to the longest.
+    /// Positions in [`Self::usable`] from the shortest sample to the longest.
     pub fn by_length(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.tokens.len()).collect();
-        order.sort_by_key(|i| (self.tokens[*i], self.image_tokens[*i]));
+        let mut order: Vec<usize> = (0..self.lengths.len()).collect();
+        order.sort_by_key(|i| (self.lengths[*i].tokens, self.lengths[*i].image_tokens));
         order
     }
 }
@@ -152,7 +150,7 @@ fn measure(encoder: &Encoder, prompts: &Prompts, sample: &Sample, think: bool) -
     let layout = encoder.layout(&lesson.turns, &grids.collect::<Result<Vec<_>>>()?, &lesson.unscored)?;
     let answer_tokens = layout.labels.iter().skip(1).filter(|label| **label != IGNORED).count();
     let image_tokens = layout.images.iter().map(|span| span.len()).sum();
-    let length = Length { tokens: layout.ids.len(), image_tokens, answer_tokens };
+    let length = Length { tokens: layout.ids.len(), image_tokens, answer_tokens, images: sample.images.len() };
     Ok((answer_tokens > 0).then_some(length))
 }
 

@@ -40,6 +40,10 @@ impl Default for Loading {
     }
 }
 
+/// What a picture without a file is called.
+const INSIDE: &str = "a picture inside the record";
+const AGAIN: &str = "the file may be incomplete: copy or download it again";
+
 /// libjpeg-turbo's own fuzzers stop here too: a progressive file of thousands of empty scans is an attack on time.
 const MAX_JPEG_SCANS: usize = 500;
 
@@ -60,39 +64,27 @@ impl Rgb {
 
     /// Reads a JPEG or PNG file.
     pub fn open(path: &Path, loading: &Loading) -> Result<Rgb> {
-        let name = path.display().to_string();
-        let meta = std::fs::metadata(path).map_err(|e| missing(path, e))?;
-        if !meta.is_file() {
-            return Err(Failure::data(format!("{name} is not a file")).hint("give one picture, or a glob for several"));
-        }
-        let mut bytes = Vec::new();
-        let limit = loading.max_file_bytes as u64 + 1; // one more than allowed, so that `decode` refuses it
-        std::fs::File::open(path)
-            .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-            .map_err(|e| io_at(path)(e))?;
-        Rgb::decode(&bytes, &name, loading)
+        Rgb::decode(&read(path, loading)?, &path.display().to_string(), loading)
+    }
+
+    /// Width and height as the header says, after every check that needs no decoding: a file that is missing, cut off,
+    /// too large or no picture fails here. (A turned picture still has its sides as they are stored.)
+    pub fn look(image: &data::Image, loading: &Loading) -> Result<(usize, usize)> {
+        let (header, name) = match image {
+            data::Image::File(path) => {
+                let name = path.display().to_string();
+                (Header::checked(&read(path, loading)?, &name, loading)?, name)
+            }
+            data::Image::Bytes(bytes) => (Header::checked(bytes, INSIDE, loading)?, INSIDE.into()),
+        };
+        header.whole(&name).map(|()| (header.width, header.height))
     }
 
     /// Decodes the bytes of a JPEG or PNG file; `name` is what messages call them.
     pub fn decode(bytes: &[u8], name: &str, loading: &Loading) -> Result<Rgb> {
-        let again = "the file may be incomplete: copy or download it again";
-        if bytes.is_empty() {
-            return Err(Failure::data(format!("{name} is empty (0 bytes)")).hint(again));
-        }
-        if bytes.len() > loading.max_file_bytes {
-            let limit = loading.max_file_bytes;
-            return Err(Failure::data(format!("{name} is larger than the {limit} bytes allowed"))
-                .hint("make the picture smaller first"));
-        }
-        let header = Header::read(bytes, name)?;
-        let side = loading.max_side;
-        if header.width > side || header.height > side {
-            let (w, h) = (header.width, header.height);
-            return Err(Failure::data(format!("{name} is {w}x{h} pixels; the limit is {side} per side"))
-                .hint("scale the picture down first; models see far fewer pixels"));
-        }
+        let header = Header::checked(bytes, name, loading)?;
         let broken = |e: image::ImageError| {
-            Failure::data(format!("{name} is a damaged {}: {e}", header.format.name())).hint(again)
+            Failure::data(format!("{name} is a damaged {}: {e}", header.format.name())).hint(AGAIN)
         };
         let mut image = match header.format {
             Format::Jpeg => pixels(
@@ -112,9 +104,7 @@ impl Rgb {
                 )
             }
         }?;
-        if !header.complete {
-            return Err(Failure::data(format!("{name} is cut off: the JPEG has no end marker")).hint(again));
-        }
+        header.whole(name)?;
         if let Some(orientation) = image.1.take() {
             image.0.apply_orientation(orientation);
         }
@@ -127,7 +117,7 @@ impl Rgb {
     pub fn from_record(image: &data::Image, loading: &Loading) -> Result<Rgb> {
         match image {
             data::Image::File(path) => Rgb::open(path, loading),
-            data::Image::Bytes(bytes) => Rgb::decode(bytes, "a picture inside the record", loading),
+            data::Image::Bytes(bytes) => Rgb::decode(bytes, INSIDE, loading),
         }
     }
 }
@@ -194,7 +184,7 @@ struct Header {
     format: Format,
     width: usize,
     height: usize,
-    /// False for a JPEG without an end marker; the decoder would fill the rest with grey and say nothing.
+    /// False without an end: of a JPEG, the decoder would fill the rest with grey and say nothing.
     complete: bool,
 }
 
@@ -208,16 +198,65 @@ impl Header {
             return Err(Failure::data(format!("{name} is not a JPEG or PNG (it starts with {})", beginning(bytes)))
                 .hint("convert it first, for example with ImageMagick"));
         };
-        header.map_err(|what| {
-            Failure::data(format!("{name}: {what}")).hint("the file may be incomplete: copy or download it again")
-        })
+        header.map_err(|what| Failure::data(format!("{name}: {what}")).hint(AGAIN))
     }
+
+    /// [`Header::read`] with the limits on bytes and sides.
+    fn checked(bytes: &[u8], name: &str, loading: &Loading) -> Result<Header> {
+        if bytes.is_empty() {
+            return Err(Failure::data(format!("{name} is empty (0 bytes)")).hint(AGAIN));
+        }
+        if bytes.len() > loading.max_file_bytes {
+            let limit = loading.max_file_bytes;
+            return Err(Failure::data(format!("{name} is larger than the {limit} bytes allowed"))
+                .hint("make the picture smaller first"));
+        }
+        let header = Header::read(bytes, name)?;
+        let side = loading.max_side;
+        if header.width > side || header.height > side {
+            let (w, h) = (header.width, header.height);
+            return Err(Failure::data(format!("{name} is {w}x{h} pixels; the limit is {side} per side"))
+                .hint("scale the picture down first; models see far fewer pixels"));
+        }
+        Ok(header)
+    }
+
+    /// Fails for a picture whose end is missing.
+    fn whole(&self, name: &str) -> Result<()> {
+        if self.complete {
+            return Ok(());
+        }
+        let (kind, end) = match self.format {
+            Format::Jpeg => ("JPEG", "end marker"),
+            Format::Png => ("PNG", "end chunk"),
+        };
+        Err(Failure::data(format!("{name} is cut off: the {kind} has no {end}")).hint(AGAIN))
+    }
+}
+
+/// The bytes of a picture file, at most one more than allowed, so that [`Header::checked`] refuses it.
+fn read(path: &Path, loading: &Loading) -> Result<Vec<u8>> {
+    let meta = std::fs::metadata(path).map_err(|e| missing(path, e))?;
+    if !meta.is_file() {
+        let name = path.display();
+        return Err(Failure::data(format!("{name} is not a file")).hint("give one picture, or a glob for several"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(loading.max_file_bytes as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|e| io_at(path)(e))?;
+    Ok(bytes)
 }
 
 fn png_header(bytes: &[u8]) -> Result<Header, String> {
     let side = |at: usize| bytes.get(at..at + 4).map(|b| b.iter().fold(0, |n, &b| n << 8 | b as usize));
     match (side(16), side(20)) {
-        (Some(width), Some(height)) => Ok(Header { format: Format::Png, width, height, complete: true }),
+        (Some(width), Some(height)) => {
+            // The end chunk is the last one; some writers leave a little more behind it.
+            let tail = &bytes[bytes.len().saturating_sub(1 << 16)..];
+            let complete = tail.windows(4).any(|name| name == b"IEND");
+            Ok(Header { format: Format::Png, width, height, complete })
+        }
         _ => Err(format!("cut off in the PNG header after {} bytes", bytes.len())),
     }
 }

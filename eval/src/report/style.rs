@@ -20,7 +20,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13.5p
 th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th:first-child,td:first-child{text-align:left}thead th{color:var(--dim);font-weight:600;border-bottom:1px solid var(--dim)}
 tr:last-child td,tr:last-child th{border-bottom:0}tr.own td{font-weight:650}
-.wide{width:100%}
+.wide{width:100%}.wide td:first-child{white-space:normal}
 .pair{display:grid;grid-template-columns:minmax(0,9fr) minmax(0,11fr);gap:12px}.pair .panel{margin:0}.pair td,.pair th{padding:5px 6px}
 @media(max-width:860px){.pair{grid-template-columns:minmax(0,1fr)}}
 .heat{table-layout:fixed;width:100%;min-width:440px}.heat th:first-child{width:112px}

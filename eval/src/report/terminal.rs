@@ -103,11 +103,7 @@ const LOOKS: f64 = 0.01;
 /// `it looks: a wrong picture costs +0.120 per token, a grey one +0.300 (loss 1.020 over 812 answer tokens)`
 pub fn sight_sentence(summary: &Summary) -> Option<String> {
     let s = summary.sight.as_ref()?;
-    let verdict = match s.wrong_image_gap {
-        gap if gap >= LOOKS => "it looks",
-        gap if gap <= -LOOKS => "something is wrong",
-        _ => "it does not look",
-    };
+    let verdict = if s.wrong_image_gap >= LOOKS { "it looks" } else { "it does not look" };
     Some(format!(
         "{verdict}: a wrong picture costs {:+.3} per token, a grey one {:+.3} (loss {:.3} over {} answer tokens)",
         s.wrong_image_gap,

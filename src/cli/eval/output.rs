@@ -3,7 +3,7 @@
 use super::{
     Args, Scorer,
     folder::{Folder, Identity},
-    set::Set,
+    set::{Set, records},
 };
 use crate::{
     cli::{print, print_json},
@@ -98,7 +98,7 @@ impl Results<'_> {
         if let Some(Bad { id, reason }) = bad.first() {
             summary
                 .notes
-                .push(format!("{} bad records left out, listed in bad.json (first: {id}: {reason})", bad.len()));
+                .push(format!("{} left out, listed in bad.json (first: {id}: {reason})", records(bad.len(), "bad ")));
         }
         if self.done.stopped {
             let (done, all) = (summary.samples, self.set.samples.len());

@@ -88,10 +88,10 @@ impl Set {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.unlabelled > 0 {
-            notes.push(format!("{} records without any label left out", self.unlabelled));
+            notes.push(format!("{} without any label left out", records(self.unlabelled, "")));
         }
         if self.unasked > 0 {
-            notes.push(format!("{} labelled records in which nothing is asked left out", self.unasked));
+            notes.push(format!("{} in which nothing is asked left out", records(self.unasked, "labelled ")));
         }
         notes
     }
@@ -149,6 +149,11 @@ impl Set {
     }
 }
 
+/// `1 bad record`, `3 bad records`.
+pub(super) fn records(n: usize, kind: &str) -> String {
+    format!("{n} {kind}record{}", if n == 1 { "" } else { "s" })
+}
+
 fn missing(image: &Image) -> bool {
     matches!(image, Image::File(path) if !path.is_file())
 }
@@ -180,8 +185,9 @@ fn options(args: &Args) -> Result<ReadOptions> {
     for (word, label) in &args.map {
         options.map.add(&format!("{word}={label}")).map_err(|e| Failure::usage(e.to_string()))?;
     }
-    let roots = args.root.iter().map(|(from, to)| format!("{from}={to}").parse());
-    options.roots = roots.collect::<data::Result<_>>().map_err(|e| Failure::usage(e.to_string()))?;
+    for (from, to) in &args.root {
+        options.roots.push(format!("{from}={to}").parse().map_err(|e: DataError| Failure::usage(e.to_string()))?);
+    }
     Ok(options)
 }
 

@@ -57,14 +57,14 @@ fn samples_per_step(settings: &Settings) -> usize {
 /// Shortest, median and longest sample in tokens.
 fn spread(survey: &Survey) -> [usize; 3] {
     let order = survey.by_length();
-    let at = |i: usize| order.get(i).map_or(0, |i| survey.tokens[*i]);
+    let at = |i: usize| order.get(i).map_or(0, |i| survey.lengths[*i].tokens);
     [at(0), at(order.len() / 2), at(order.len().saturating_sub(1))]
 }
 
 fn data_line(survey: &Survey) -> String {
     let number = |n: usize| thousands(n as u64);
     let [least, median, most] = spread(survey).map(number);
-    let images: usize = survey.images.iter().sum();
+    let images: usize = survey.lengths.iter().map(|l| l.images).sum();
     let mut text = format!(
         "{} samples, {} images, tokens {least}..{most} (median {median})",
         number(survey.usable.len()),

@@ -1,0 +1,83 @@
+//! What a planner reads and writes, without its weights: tokenizer, chat template, picture processor and prompts. Enough
+//! to show and measure training data, so that `data show` and `data stats` need no gigabytes.
+
+use super::{
+    card::{self, Card},
+    planner::EMBEDDED,
+    source::Source,
+};
+use crate::{
+    error::{Failure, Result, io_at},
+    vlm::{chat::ChatTemplate, encode::Encoder, processor::Processor, prompt::Prompts, tokenizer::Tokenizer},
+};
+use std::path::Path;
+
+/// A planner's encoder and prompts.
+pub struct Language {
+    /// Conversations and pictures to model input.
+    pub encoder: Encoder,
+    /// Planning prompts.
+    pub prompts: Prompts,
+    /// Name of the planner, for people.
+    pub name: String,
+}
+
+impl Language {
+    /// Reads a planner's files except its weights. They are exactly those that [`super::Planner::load`] uses.
+    ///
+    /// # Errors
+    /// Files that are missing or damaged; an embedded checkpoint that was not there when the program was built.
+    pub fn load(source: &Source, prompts: Option<&Path>) -> Result<Self> {
+        let (encoder, card) = match source {
+            Source::Adapter { base, .. } => return Ok(Language { name: source.name(), ..Self::load(base, prompts)? }),
+            Source::Embedded => (embedded_encoder()?, Card::parse(embedded(card::FILE))?),
+            Source::Folder(dir) => {
+                let path = dir.join(card::FILE);
+                let card = match path.is_file() {
+                    true => Card::parse(&std::fs::read(&path).map_err(io_at(&path))?)?,
+                    false => Card::default(),
+                };
+                (Encoder::from_dir(dir)?, card)
+            }
+        };
+        let (encoder, prompts) = settle(encoder, &card, prompts, None)?;
+        Ok(Language { encoder, prompts, name: card.name.unwrap_or_else(|| source.name()) })
+    }
+}
+
+/// The encoder inside the binary.
+pub(super) fn embedded_encoder() -> Result<Encoder> {
+    if embedded("tokenizer.json").is_empty() {
+        return Err(Failure::data("no checkpoint is embedded in this build")
+            .hint("give --model, or build from a checkout whose data/models/embedded/ is complete"));
+    }
+    let tokenizer = Tokenizer::from_bytes(
+        embedded("tokenizer.json"),
+        Some(embedded("tokenizer_config.json")),
+        Some(embedded("generation_config.json")),
+    )?;
+    let chat = ChatTemplate::from_tokenizer(&tokenizer)?;
+    let processor = Processor::from_json(embedded("preprocessor_config.json"))?;
+    Ok(Encoder { tokenizer, chat, processor, max_length: None })
+}
+
+/// Applies what the card and the caller say about picture size and prompts.
+pub(super) fn settle(
+    mut encoder: Encoder,
+    card: &Card,
+    prompts: Option<&Path>,
+    max_pixels: Option<u64>,
+) -> Result<(Encoder, Prompts)> {
+    if let Some(pixels) = max_pixels.or(card.max_pixels) {
+        encoder.processor = encoder.processor.with_max_pixels(pixels)?;
+    }
+    let prompts = match prompts {
+        Some(dir) => Prompts::from_dir(dir)?,
+        None => Prompts::builtin(),
+    };
+    Ok((encoder, prompts.with_style(card.style()?)))
+}
+
+fn embedded(name: &str) -> &'static [u8] {
+    EMBEDDED.iter().find(|(file, _)| *file == name).map_or(&[], |(_, bytes)| *bytes)
+}
