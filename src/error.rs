@@ -66,6 +66,10 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+    /// Adds the way out unless one is given already.
+    pub fn or_hint(self, hint: &str) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
     /// Puts `what: ` before the message.
     pub fn context(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
@@ -144,6 +148,9 @@ pub fn io_at(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Failure +
             std::io::ErrorKind::FileTooLarge => failure.hint("raise the file size limit (ulimit -f)"),
             std::io::ErrorKind::NotFound => failure.hint("check the path"),
             std::io::ErrorKind::PermissionDenied => failure.hint("check the permissions"),
+            std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory => {
+                failure.hint("a file is where a folder is needed: choose another name")
+            }
             _ => failure,
         }
     }

@@ -54,13 +54,20 @@ pub struct Args {
 /// Bad shapes exit 2, unreadable text 3.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let bytes = std::fs::read(&args.shape).map_err(io_at(&args.shape))?;
-    let shape = serde_json::from_slice(&bytes).map_err(|e| Failure::usage(format!("{}: {e}", args.shape.display())))?;
+    let shape = serde_json::from_slice(&bytes).map_err(|e| {
+        Failure::usage(format!("{} is not valid JSON: {e}", args.shape.display()))
+            .hint("give a config.json of one of the known families")
+    })?;
     let card =
         Card { name: args.name.clone(), prompt: args.prompt.clone(), max_pixels: args.max_pixels.map(|n| n as u64) };
     let prompts = Prompts::builtin().with_style(card.style()?);
     let mut texts = Vec::new();
     for path in &args.text {
         texts.extend(corpus(path, &prompts)?);
+    }
+    if texts.iter().all(|text| text.trim().is_empty()) {
+        return Err(Failure::data("there is no text to learn a vocabulary from")
+            .hint("give --text records with questions and answers, or a plain text file"));
     }
     let fresh = Fresh { shape: &shape, vocab: args.vocab, seed: args.seed, card };
     let (config, vocabulary) = fresh::write(&args.out, &fresh, &texts)?;

@@ -44,7 +44,8 @@ impl Card {
         match self.prompt.as_str() {
             "plan" => Ok(Style::Full),
             "plan_short" => Ok(Style::Short),
-            other => Err(Failure::usage(format!("unknown prompt {other:?}; known are plan, plan_short"))),
+            other => Err(Failure::usage(format!("unknown prompt {other:?}; known are plan, plan_short"))
+                .hint("plan explains the task, plan_short is one line for small models")),
         }
     }
 

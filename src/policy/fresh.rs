@@ -36,12 +36,19 @@ pub fn write(dir: &Path, fresh: &Fresh, texts: &[String]) -> Result<(VlmConfig, 
             .hint("choose another --out or remove the folder"));
     }
     let mut config = fresh.shape.clone();
+    if !config.is_object() {
+        return Err(Failure::usage("the shape is not a JSON object").hint("give a config.json of a known family"));
+    }
     let wanted = fresh.vocab.or_else(|| vocabulary(&mut config)?.as_u64().map(|n| n as usize)).ok_or_else(|| {
         Failure::usage("the shape has no vocab_size").hint("add text_config.vocab_size or give --vocab")
     })?;
-    let trained = tokenizer::train(texts, wanted)?;
+    let trained = tokenizer::train(texts, wanted)
+        .map_err(|e| e.or_hint("change --vocab, or text_config.vocab_size of the shape"))?;
     fill(&mut config, &trained)?;
-    let parsed = VlmConfig::from_json(&config)?;
+    let unfit = |e: Failure| {
+        Failure::usage(e.message).context("shape").hint("take data/models/embedded/shape.json as an example")
+    };
+    let parsed = VlmConfig::from_json(&config).map_err(unfit)?;
     let vlm = Vlm::random(parsed.clone(), fresh.seed, &LoadOptions::default())?;
     std::fs::create_dir_all(dir).map_err(io_at(dir))?;
     let put = |name: &str, bytes: &[u8]| write_atomic(&RealFs, &dir.join(name), bytes);
@@ -68,7 +75,6 @@ fn fill(config: &mut Value, trained: &Trained) -> Result<()> {
     if let Some(size) = vocabulary(config) {
         *size = json!(trained.vocab_size);
     }
-    let Some(top) = config.as_object_mut() else { return Err(Failure::usage("the shape is not a JSON object")) };
     for (key, token) in [
         ("image_token_id", "<|image_pad|>"),
         ("video_token_id", "<|video_pad|>"),
@@ -77,7 +83,7 @@ fn fill(config: &mut Value, trained: &Trained) -> Result<()> {
         ("vision_token_id", "<|vision_pad|>"),
         ("eos_token_id", "<|im_end|>"),
     ] {
-        top.insert(key.into(), json!(tokenizer.required(token)?));
+        config[key] = json!(tokenizer.required(token)?);
     }
     Ok(())
 }

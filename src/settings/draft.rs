@@ -146,7 +146,8 @@ impl Draft {
         let section = &mut self.settings.sections_mut()[section];
         if !section.set(name, value) {
             let allowed = section.table().2.into_iter().find(|k| k.name == name).map(|k| k.allowed).unwrap_or_default();
-            return Err(Failure::usage(format!("{key} is {} ({origin}); allowed: {allowed}", shown(value))));
+            let message = format!("{key} is {} ({origin}); allowed: {allowed}", shown(value));
+            return Err(Failure::usage(message).hint("`reinsman config show --docs` explains every setting"));
         }
         self.origins.insert(key.into(), origin);
         Ok(())

@@ -111,6 +111,8 @@ impl Recipe {
         let Augment { flip, jitter, shift, bend: most } = self.augment;
         let curvature = if most > 0.0 { bend::draw(most, stream) } else { 0.0 };
         let bent = if most > 0.0 { bend::bent(sample, curvature, stream.below(1 << 16)) } else { None };
+        // A future that no longer fits one label would leave nothing to teach.
+        let bent = bent.filter(|bent| bent.labels.path.is_some() == sample.labels.path.is_some());
         let curvature = if bent.is_some() { curvature } else { 0.0 };
         let taught = bent.as_ref().unwrap_or(sample);
         let mirrored = if flip && stream.below(2) == 1 { augment::mirrored(taught) } else { None };

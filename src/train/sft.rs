@@ -130,11 +130,11 @@ impl<'a> Trainer<'a> {
             settings,
             train,
             val,
-            recipe: recipe.clone(),
+            features: Features::fit(planner, &recipe).then(|| Features::new(features::BUDGET)),
+            recipe,
             order: Order::new(train, setup::balance(sft.class_balance), sft.shuffle, sft.seed),
             schedule: setup::schedule(settings, total)?,
             head,
-            features: Features::fit(planner, &recipe).then(|| Features::new(features::BUDGET)),
             vars,
             optimizer,
             state: State {

@@ -10,7 +10,7 @@ use crate::{
         prompt::Prompts,
     },
 };
-use data::{Image, Sample};
+use data::{Image, Sample, error::thousands};
 use rayon::prelude::*;
 use std::{
     io::{Read, Seek, SeekFrom},
@@ -46,60 +46,11 @@ pub struct Length {
 }
 
 impl Survey {
-    /// Tokens of the one frame that every usable sample has; `None` when numbers or sizes differ.
-    pub fn frame_tokens(&self) -> Option<usize> {
-        let first = self.lengths.first()?;
-        let same = self.lengths.iter().all(|l| l.images == 1 && l.image_tokens == first.image_tokens);
-        same.then_some(first.image_tokens)
-    }
-
-    /// Positions in [`Self::usable`] from the shortest sample to the longest.
-    pub fn by_length(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.lengths.len()).collect();
-        order.sort_by_key(|i| (self.lengths[*i].tokens, self.lengths[*i].image_tokens));
-        order
-    }
-}
-
-/// Measures every sample. Samples over `max_length` are dropped and counted, never cut.
-///
-/// # Errors
-/// A picture that is missing, cut off or too large, a number of pictures that does not fit the text, unless `skip_bad`;
-/// nothing usable at all.
-pub fn survey(
-    encoder: &Encoder,
-    prompts: &Prompts,
-    samples: &[Sample],
-    think: bool,
-    max_length: usize,
-    skip_bad: bool,
-) -> Result<Survey> {
-    let out = Survey::of(encoder, prompts, samples, think, max_length, skip_bad)?;
-    let total = samples.len();
-    if let Some(first) = out.bad.first().filter(|_| out.bad.len() == total) {
-        return Err(
-            Failure::data(first.clone()).hint(format!("all {total} samples are bad; see `reinsman data check`"))
-        );
-    }
-    match out.too_long.iter().min() {
-        _ if !out.usable.is_empty() => Ok(out),
-        Some(over) => {
-            let (tokens, dropped) = (over + max_length, out.too_long.len());
-            let message = format!(
-                "all {dropped} samples are too long: the shortest has {tokens} tokens, {max_length} are allowed"
-            );
-            Err(Failure::data(message).hint("raise sft.max_length, or lower sft.max_pixels"))
-        }
-        None => Err(Failure::data(format!("none of {total} samples teaches anything"))
-            .hint("training needs answers: plan labels or assistant turns; see `reinsman data stats`")),
-    }
-}
-
-impl Survey {
-    /// [`survey`], but nothing usable is no error.
+    /// Measures every sample. Samples over `max_length` are dropped and counted, never cut.
     ///
     /// # Errors
-    /// As [`survey`].
+    /// A picture that is missing, cut off or too large, a number of pictures that does not fit the text, unless
+    /// `skip_bad`.
     pub fn of(
         encoder: &Encoder,
         prompts: &Prompts,
@@ -121,20 +72,72 @@ impl Survey {
                     out.lengths.push(length);
                 }
                 Err(e) => {
-                    let e = e.context(format!("sample {}", sample.id));
+                    let named = e.message.contains(&format!("sample {}", sample.id));
+                    let e = if named { e } else { e.context(format!("sample {}", sample.id)) };
                     out.bad.push(e.message.clone());
                     first_bad.get_or_insert(e);
                 }
             }
         }
         let (bad, total) = (out.bad.len(), samples.len());
-        if let Some(failure) = first_bad.filter(|_| !skip_bad) {
-            let skip = format!("--skip-bad to leave {bad} of {total} out");
-            let hint =
-                failure.hint.clone().filter(|_| bad < total).map_or(skip.clone(), |hint| format!("{hint}, or {skip}"));
-            return Err(if bad < total { failure.hint(hint) } else { failure });
+        match first_bad {
+            None => Ok(out),
+            Some(_) if skip_bad => Ok(out),
+            Some(failure) if bad == total => Err(failure),
+            Some(failure) => {
+                let skip = format!("--skip-bad to leave {bad} of {} out", thousands(total as u64));
+                let hint = failure.hint.clone().map_or(skip.clone(), |hint| format!("{hint}, or {skip}"));
+                Err(failure.hint(hint))
+            }
         }
-        Ok(out)
+    }
+
+    /// Tokens of the one frame that every usable sample has; `None` when numbers or sizes differ.
+    pub fn frame_tokens(&self) -> Option<usize> {
+        let first = self.lengths.first()?;
+        let same = self.lengths.iter().all(|l| l.images == 1 && l.image_tokens == first.image_tokens);
+        same.then_some(first.image_tokens)
+    }
+
+    /// Positions in [`Self::usable`] from the shortest sample to the longest.
+    pub fn by_length(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.lengths.len()).collect();
+        order.sort_by_key(|i| (self.lengths[*i].tokens, self.lengths[*i].image_tokens));
+        order
+    }
+}
+
+/// Measures every sample, and fails when none can be trained on.
+///
+/// # Errors
+/// As [`Survey::of`]; nothing usable at all, with the reasons counted.
+pub fn survey(
+    encoder: &Encoder,
+    prompts: &Prompts,
+    samples: &[Sample],
+    think: bool,
+    max_length: usize,
+    skip_bad: bool,
+) -> Result<Survey> {
+    let out = Survey::of(encoder, prompts, samples, think, max_length, skip_bad)?;
+    let (total, long, nothing) = (samples.len(), out.too_long.len(), out.nothing);
+    match (out.too_long.iter().min(), out.bad.first()) {
+        _ if !out.usable.is_empty() => Ok(out),
+        (Some(over), _) => {
+            let tokens = over + max_length;
+            let more = if long < total { format!(" ({} others are unusable)", total - long) } else { String::new() };
+            let message = format!(
+                "all {long} samples are too long{more}: the shortest has {tokens} tokens, {max_length} are allowed"
+            );
+            Err(Failure::data(message).hint("raise sft.max_length, or lower sft.max_pixels"))
+        }
+        (None, Some(first)) => {
+            let bad = out.bad.len();
+            Err(Failure::data(format!("no sample is left of {total}: {bad} are bad, {nothing} teach nothing; {first}"))
+                .hint("see `reinsman data check`"))
+        }
+        (None, None) => Err(Failure::data(format!("none of {total} samples teaches anything"))
+            .hint("training needs answers: plan labels or assistant turns; see `reinsman data stats`")),
     }
 }
 

@@ -121,7 +121,8 @@ impl VlmConfig {
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("config.json");
         let bytes = std::fs::read(&path).map_err(io_at(&path))?;
-        Self::parse(&bytes).map_err(|e| e.context(path.display()))
+        let hint = "the folder must be a whole Qwen2-VL, Qwen2.5-VL or Qwen3-VL checkpoint, as published";
+        Self::parse(&bytes).map_err(|e| e.context(path.display()).or_hint(hint))
     }
 
     /// Parses the bytes of a `config.json`.

@@ -12,7 +12,7 @@ use data::Sample;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Most samples it is measured on: each costs three passes, and their rows are held in memory together.
+/// Most samples it is measured on: each costs three passes.
 const LIMIT: usize = 64;
 
 const FILE: &str = "sight.json";
@@ -59,13 +59,10 @@ pub(super) fn measure(
         }
         Err(other) => return Err(other),
     };
+    // Without two pictures to exchange there is nothing to compare.
     let sight = sight.and_then(|s| {
-        Some(Sight {
-            eval_loss: s.eval_loss,
-            wrong_image_gap: s.wrong_image_gap?,
-            blank_image_gap: s.blank_image_gap?,
-            eval_tokens: s.eval_tokens,
-        })
+        let (wrong_image_gap, blank_image_gap) = (s.wrong_image_gap?, s.blank_image_gap?);
+        Some(Sight { eval_loss: s.eval_loss, wrong_image_gap, blank_image_gap, eval_tokens: s.eval_tokens })
     });
     let sight = sight.filter(|s| {
         s.eval_tokens > 0 && [s.eval_loss, s.wrong_image_gap, s.blank_image_gap].iter().all(|v| v.is_finite())

@@ -1,0 +1,182 @@
+//! The whole product on a toy model: every verb once, from making a model to planning with what was trained, in under a
+//! minute. A verb without a step here fails the test, so a new one must come with one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod toy;
+
+use clap::CommandFactory;
+use reinsman::cli::Cli;
+use serde_json::{Value, json};
+use std::{
+    io::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::Stdio,
+};
+use toy::{FIXTURES, Ran, Toy};
+
+type Step = (&'static str, fn(&Toy));
+
+/// Verb (the first word of the name) and what is tried with it, in an order in which later steps use earlier ones.
+const STEPS: &[Step] = &[
+    ("init", init),
+    ("config show", config_show),
+    ("data check", data_check),
+    ("data stats", data_stats),
+    ("data show", data_show),
+    ("data convert", data_convert),
+    ("data label", data_label),
+    ("sft", sft),
+    ("plan", plan),
+    ("eval", eval),
+    ("chat", chat),
+    ("doctor", doctor),
+    ("completions", completions),
+];
+
+#[test]
+fn every_verb_works_on_a_toy_model() {
+    let toy = Toy::new();
+    let failed: Vec<&str> = STEPS
+        .iter()
+        .filter(|(name, step)| {
+            let begin = std::time::Instant::now();
+            let failed = catch_unwind(AssertUnwindSafe(|| step(&toy))).is_err();
+            println!("{:<14} {:>6.2} s{}", name, begin.elapsed().as_secs_f64(), if failed { "  FAILED" } else { "" });
+            failed
+        })
+        .map(|(name, _)| *name)
+        .collect();
+    assert!(failed.is_empty(), "failed: {}", failed.join(", "));
+}
+
+#[test]
+fn no_verb_is_left_out() {
+    let mut verbs = Vec::new();
+    for verb in Cli::command().get_subcommands() {
+        let name = verb.get_name().to_owned();
+        let inner: Vec<String> = verb.get_subcommands().map(|v| format!("{name} {}", v.get_name())).collect();
+        verbs.extend(if inner.is_empty() { vec![name] } else { inner });
+    }
+    let mut tried: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+    verbs.sort();
+    tried.sort_unstable();
+    assert_eq!(verbs, tried);
+}
+
+fn init(toy: &Toy) {
+    let again = toy.init("again", toy::SHAPE, &[]);
+    toy::assert_same("the same seed gives the same model", &toy.path("model"), &again);
+    toy.init("other", toy::SHAPE, &["--seed", "3"]);
+    let weights = |name: &str| std::fs::read(toy.path(name).join("model.safetensors")).unwrap();
+    assert_ne!(weights("model"), weights("other"));
+}
+
+fn config_show(toy: &Toy) {
+    let shown = toy.run(&["config", "show", "--set", "sft.max_steps=7"]).ok();
+    assert!(shown.stdout.contains("max_steps = 7"), "{}", shown.stdout);
+    std::fs::write(toy.path("shown.toml"), &shown.stdout).unwrap();
+    let again = toy.run(&["config", "show", "--config", "shown.toml", "--json"]).ok().json();
+    let max = again.as_array().unwrap().iter().find(|s| s["key"] == "sft.max_steps").unwrap();
+    assert_eq!(max["value"], json!(7));
+}
+
+fn data_check(toy: &Toy) {
+    toy.run(&["data", "check", "train.jsonl"]).ok();
+    let mut missing = toy.record(0);
+    missing["images"] = json!(["nowhere.png"]);
+    toy.write_records("missing.jsonl", &[missing]);
+    let found = toy.run(&["data", "check", "missing.jsonl"]);
+    assert_eq!(found.code, Some(3), "{found:?}");
+    assert!(format!("{}{}", found.stdout, found.stderr).contains("nowhere.png"), "{found:?}");
+}
+
+fn data_stats(toy: &Toy) {
+    let stats = toy.run(&["data", "stats", "train.jsonl"]).ok();
+    assert!(stats.stdout.contains("12") && stats.stdout.contains("LEFT_TURN"), "{}", stats.stdout);
+    toy.run(&["data", "stats", "train.jsonl", "--json"]).ok().json();
+}
+
+fn data_show(toy: &Toy) {
+    let shown = toy.run(&["data", "show", "train.jsonl", "--n", "1"]).ok();
+    assert!(shown.stdout.contains("follow the road") && shown.stdout.contains("KEEP"), "{}", shown.stdout);
+}
+
+fn data_convert(toy: &Toy) {
+    let metaad = format!("{FIXTURES}/metaad.jsonl");
+    toy.run(&["data", "convert", &metaad, "--out", "converted.jsonl"]).ok();
+    let options = data::ReadOptions::default();
+    let before = data::load(metaad.as_ref(), &options).unwrap().samples;
+    let after = data::load(&toy.path("converted.jsonl"), &options).unwrap().samples;
+    let labels = |samples: &[data::Sample]| samples.iter().map(|s| s.labels.clone()).collect::<Vec<_>>();
+    assert_eq!(labels(&before), labels(&after));
+}
+
+fn data_label(toy: &Toy) {
+    let frames = format!("{FIXTURES}/frames.jsonl");
+    toy.run(&["data", "label", &frames, "--out", "labelled.jsonl"]).ok();
+    let set = data::load(&toy.path("labelled.jsonl"), &data::ReadOptions::default()).unwrap();
+    assert!(set.samples.iter().any(|s| s.labels.path.is_some()), "{:?}", set.samples);
+}
+
+/// Long enough to learn the records by heart, so that what follows has plans to show.
+fn sft(toy: &Toy) {
+    let sets = ["model.train=full", "sft.max_steps=200", "sft.learning_rate=1e-2", "sft.per_device_train_batch_size=6"];
+    let args = toy.sft("run", &[&sets[..], &["data.val=train.jsonl"]].concat());
+    toy.run(&[&args[..], &["--dry-run".into()]].concat()).ok();
+    toy.run(&args).ok();
+    let last = toy::metrics(&toy.path("run")).pop().unwrap();
+    assert!(last["eval_loss"].as_f64().unwrap() < 0.5, "{last}");
+    toy.run(&["sft", "--resume", "run"]).ok();
+}
+
+fn sums_to_one(axis: &Value, labels: &[&str]) {
+    let axis = axis.as_object().unwrap();
+    assert_eq!(axis.keys().collect::<Vec<_>>(), labels);
+    let sum: f64 = axis.values().map(|p| p.as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-6, "{axis:?}");
+}
+
+fn plan(toy: &Toy) {
+    let asked = ["plan", "frame0.png", "--model", "run", "--speed", "3", "--max-new-tokens", "64", "--out", "plan.png"];
+    toy.run(&asked).ok();
+    let plan = toy.run(&[&asked[..], &["--json"]].concat()).ok().json();
+    assert_eq!(plan["plan"], json!({"speed": "KEEP", "path": "STRAIGHT"}), "{plan}");
+    assert!(plan["reasoning"].as_str().unwrap().contains("straight"), "{plan}");
+    sums_to_one(&plan["probabilities"]["speed"], &["KEEP", "ACCELERATE", "DECELERATE", "STOP"]);
+    let paths = ["STRAIGHT", "LEFT_TURN", "RIGHT_TURN", "LEFT_CHANGE", "RIGHT_CHANGE"];
+    sums_to_one(&plan["probabilities"]["path"], &paths);
+    assert!(plan["model"].is_string() && plan["prompt_version"].is_string(), "{plan}");
+    let picture = image::open(toy.path(plan["picture"].as_str().unwrap())).unwrap();
+    assert!(picture.width() >= 64);
+    let more = ["--samples", "3", "--no-think", "--seed", "1", "--json"];
+    toy.run(&[&asked[..], &more].concat()).ok().json();
+}
+
+fn eval(toy: &Toy) {
+    let asked = ["eval", "--model", "run", "--data", "train.jsonl", "--max-new-tokens", "64", "--out", "scores"];
+    let table = toy.run(&asked).ok();
+    assert!(table.stdout.contains("joint") && table.stdout.contains("majority"), "{}", table.stdout);
+    let again = toy.run(&[&asked[..], &["--json"]].concat()).ok().json();
+    assert!(again.is_object());
+    let baseline = ["eval", "--data", "train.jsonl", "--answer", "KEEP, STRAIGHT", "--out", "constant"];
+    toy.run(&baseline).ok();
+    let missed = [&baseline[..], &["--fail-under", "joint=0.99"]].concat();
+    assert_eq!(toy.run(&missed).code, Some(1));
+}
+
+fn chat(toy: &Toy) {
+    let asked = ["chat", "--quiet", "--model", "run", "--image", "frame0.png", "--speed", "3"];
+    let mut child =
+        toy.command(&asked).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"Plan?\n/speed 4\n/probs\n/help\n/nonsense\n").unwrap();
+    let ran = Ran::of(&asked.map(String::from), child.wait_with_output().unwrap()).ok();
+    assert!(!ran.stdout.trim().is_empty(), "{ran:?}");
+}
+
+fn doctor(toy: &Toy) {
+    assert!(!toy.run(&["doctor"]).ok().stdout.is_empty());
+}
+
+fn completions(toy: &Toy) {
+    assert!(toy.run(&["completions", "bash"]).ok().stdout.contains("reinsman"));
+}

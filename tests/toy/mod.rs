@@ -1,0 +1,200 @@
+//! A toy planner, toy records and the program to run on them, for the tests of the binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, missing_docs)]
+
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+pub const SHAPE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny/shape.json");
+pub const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/data");
+pub const FRAMES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/samples/real_drive/frames");
+
+/// A folder with `model/` (random weights) and `train.jsonl` (twelve records on pictures of their own).
+pub struct Toy {
+    dir: tempfile::TempDir,
+}
+
+impl Toy {
+    pub fn new() -> Toy {
+        let toy = Toy { dir: tempfile::tempdir().unwrap() };
+        let records: Vec<Value> = (0..12).map(|i| toy.record(i)).collect();
+        toy.write_records("train.jsonl", &records);
+        toy.init("model", SHAPE, &[]);
+        toy
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    /// A planning record and its picture: a grey gradient with a bright bar at a place of its own.
+    pub fn record(&self, i: usize) -> Value {
+        let name = format!("frame{i}.png");
+        let bar = |x: u32| if (x as usize) / 5 == i % 12 { 90 } else { 0 };
+        let picture = image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([(y * 3) as u8 + bar(x), 80 + bar(x), 120]));
+        picture.save(self.path(&name)).unwrap();
+        let speed = ["KEEP", "ACCELERATE", "DECELERATE"][i % 3];
+        let (path, bend) =
+            [("STRAIGHT", "straight"), ("LEFT_TURN", "sharp_left"), ("RIGHT_TURN", "sharp_right")][i / 2 % 3];
+        json!({
+            "id": format!("toy{i}"), "images": [name], "ego": {"speed_mps": 3.0 + i as f64},
+            "command": "follow the road", "reasoning": format!("The road bends {bend} ahead, so I choose {speed}."),
+            "plan": {"speed": speed, "path": path}, "aux": {"bend": bend},
+        })
+    }
+
+    pub fn write_records(&self, name: &str, records: &[Value]) -> PathBuf {
+        let text: String = records.iter().map(|r| format!("{r}\n")).collect();
+        std::fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+
+    /// `reinsman init` into a folder of this one.
+    pub fn init(&self, name: &str, shape: &str, more: &[&str]) -> PathBuf {
+        let (text, out) = (self.text("train.jsonl"), self.text(name));
+        let mut args = vec!["init", "--shape", shape, "--text", &text, "--out", &out, "--max-pixels", "4096"];
+        args.extend(more);
+        self.run(&args).ok();
+        self.path(name)
+    }
+
+    /// Arguments of `sft` on the toy model and records, with these settings.
+    pub fn sft(&self, out: &str, sets: &[&str]) -> Vec<String> {
+        let (model, data, out) = (self.text("model"), self.text("train.jsonl"), self.text(out));
+        let mut args: Vec<String> =
+            ["sft", "--model", &model, "--data", &data, "--out", &out].map(String::from).to_vec();
+        for set in sets {
+            args.extend(["--set".into(), (*set).into()]);
+        }
+        args
+    }
+
+    pub fn command<S: AsRef<str>>(&self, args: &[S]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reinsman"));
+        command.args(args.iter().map(AsRef::as_ref)).current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run<S: AsRef<str>>(&self, args: &[S]) -> Ran {
+        Ran::of(&args.iter().map(|a| a.as_ref().to_owned()).collect::<Vec<_>>(), self.command(args).output().unwrap())
+    }
+
+    /// Starts the program and leaves it running.
+    pub fn spawn<S: AsRef<str>>(&self, args: &[S]) -> Child {
+        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+/// What the program did.
+#[derive(Debug)]
+pub struct Ran {
+    pub args: String,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    pub fn of(args: &[String], output: Output) -> Ran {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ran {
+            args: args.join(" "),
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// Must have ended well.
+    #[track_caller]
+    pub fn ok(self) -> Ran {
+        assert_eq!(self.code, Some(0), "{}\n{}{}", self.args, self.stdout, self.stderr);
+        self
+    }
+
+    /// Must have failed with this code, one message and one hint, which together say all of `words`.
+    #[track_caller]
+    pub fn fails(self, code: i32, words: &[&str]) -> Ran {
+        let Ran { args, stderr, .. } = &self;
+        assert_eq!(self.code, Some(code), "{args}\n{}{stderr}", self.stdout);
+        let count = |start: &str| stderr.lines().filter(|line| line.starts_with(start)).count();
+        assert_eq!((count("error: "), count("  hint: ")), (1, 1), "{args}\n{stderr}");
+        assert!(!stderr.contains("bug in reinsman"), "{stderr}");
+        for word in words {
+            assert!(stderr.contains(word), "{args}\nno {word:?} in\n{stderr}");
+        }
+        self
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{}: {e}\n{}", self.args, self.stdout))
+    }
+}
+
+/// Every file below a folder with its bytes, by relative path. Links are left out.
+pub fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            out.extend(tree(&entry.path()).into_iter().map(|(inner, bytes)| (format!("{name}/{inner}"), bytes)));
+        } else if kind.is_file() {
+            out.insert(name, std::fs::read(entry.path()).unwrap());
+        }
+    }
+    out
+}
+
+/// Fails naming the files that differ.
+#[track_caller]
+pub fn assert_same(what: &str, a: &Path, b: &Path) {
+    let (a, b) = (tree(a), tree(b));
+    let names: Vec<&String> = a.keys().chain(b.keys()).filter(|name| a.get(*name) != b.get(*name)).collect();
+    assert!(names.is_empty(), "{what}: these files differ: {names:?}");
+    assert!(!a.is_empty(), "{what}: nothing was compared");
+}
+
+/// Copies a folder, files only.
+pub fn copy(from: &Path, to: &Path) {
+    for (name, bytes) in tree(from) {
+        let path = to.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+}
+
+/// The lines of a run's `metrics.jsonl`.
+pub fn metrics(run: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Sends a signal by name.
+pub fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Waits, at most a minute, until something is true; false when the child ended first.
+pub fn wait_until(child: &mut Child, mut done: impl FnMut() -> bool) -> bool {
+    for _ in 0..30_000 {
+        if done() {
+            return true;
+        }
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    panic!("a minute has passed");
+}
