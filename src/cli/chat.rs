@@ -90,7 +90,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     }
     session.plan()?;
     loop {
-        let said = match lines.next()? {
+        let said = match lines.read()? {
             Line::End => break,
             Line::Interrupted => Err("Ctrl-D or /quit leaves".to_owned()),
             Line::Bad(why) => Err(why),

@@ -92,10 +92,10 @@ pub const BUNDLED: [Bundled; 4] = [
         path: PathAction::LeftTurn,
     },
     Bundled {
-        file: "udacity_07_011.jpg",
-        bytes: bundled!("udacity_07_011.jpg"),
-        speed_mps: 17.0,
-        speed: None,
+        file: "udacity_07_009.jpg",
+        bytes: bundled!("udacity_07_009.jpg"),
+        speed_mps: 14.82,
+        speed: Some(SpeedAction::Accelerate),
         path: PathAction::RightTurn,
     },
     Bundled {
@@ -175,7 +175,7 @@ fn pattern(path: &Path) -> Result<Vec<Frame>> {
     let names = names(dir)?;
     let frames: Vec<Frame> = names
         .iter()
-        .filter(|name| !(name.starts_with('.') && !wanted.starts_with('.')) && matches(&wanted, name))
+        .filter(|name| (!name.starts_with('.') || wanted.starts_with('.')) && matches(&wanted, name))
         .map(|name| path.with_file_name(name))
         .filter(|path| path.is_file())
         .map(Frame::file)

@@ -60,7 +60,7 @@ impl Lines {
     ///
     /// # Errors
     /// Input that cannot be read.
-    pub fn next(&mut self) -> Result<Line> {
+    pub fn read(&mut self) -> Result<Line> {
         match self {
             Lines::Plain(input) => plain(input),
             Lines::Terminal(editor, _) => match editor.readline("> ") {
@@ -125,7 +125,7 @@ mod tests {
         input.extend(vec![b'x'; MAX_LINE + 1]);
         input.extend(b"more\nlast");
         let mut lines = Lines::Plain(Box::new(Cursor::new(input)));
-        let mut next = || lines.next().unwrap();
+        let mut next = || lines.read().unwrap();
         assert_eq!((next(), next()), (Line::Text("one".into()), Line::Text(String::new())));
         assert!(matches!(next(), Line::Bad(why) if why.contains("UTF-8")));
         assert!(matches!(next(), Line::Bad(why) if why.contains("more than")));

@@ -56,7 +56,8 @@ impl Job<'_> {
         let (mut done, mut failures) = (Vec::new(), Vec::new());
         for frame in frames {
             match self.one(frame, done.is_empty(), wide, &mut failures) {
-                Ok(one) => done.push(one),
+                Ok(Some(one)) => done.push(one),
+                Ok(None) => break,
                 Err(failure) => failures.push(failure),
             }
             if self.stop.requested() {
@@ -80,8 +81,8 @@ impl Job<'_> {
     }
 
     /// Plans one frame and reports it: in full with its picture, or in a line. A picture that cannot be written goes to
-    /// `failures`, after the plan is printed.
-    fn one(&self, frame: &Frame, full: bool, wide: usize, failures: &mut Vec<Failure>) -> Result<Done> {
+    /// `failures`, after the plan is printed. `None` when its answer was stopped half way.
+    fn one(&self, frame: &Frame, full: bool, wide: usize, failures: &mut Vec<Failure>) -> Result<Option<Done>> {
         let image = frame.open()?;
         let raster = view::raster(&image);
         let (ego, assumed) = self.ego(frame);
@@ -110,6 +111,9 @@ impl Job<'_> {
         let decoding = self.decoding(if self.args.samples > 1 { None } else { self.args.temperature });
         let planned = self.planner.plan(&seen, &decoding, &mut |piece| live.push(piece) && go_on())?;
         live.finish()?;
+        if planned.completion.stopped {
+            return Ok(None);
+        }
         (facts.tokens, facts.seconds) = (planned.completion.ids.len(), begin.elapsed().as_secs_f64());
         let count = if self.args.samples > 1 { self.args.samples } else { 0 };
         let sampling = self.decoding(Some(self.args.temperature.unwrap_or(1.0)));
@@ -139,7 +143,7 @@ impl Job<'_> {
         let overlay = picture::overlay(&raster, &view);
         let high = (CELL * overlay.height() / overlay.width().max(1)).max(1);
         let cell = image::imageops::thumbnail(&overlay, CELL, high);
-        Ok(Done { record, cell, caption: format!("{}  {:.1} m/s", frame.short_name(), ego.speed_mps) })
+        Ok(Some(Done { record, cell, caption: format!("{}  {:.1} m/s", frame.short_name(), ego.speed_mps) }))
     }
 
     /// What the planner is told, and whether the speed is an assumption.

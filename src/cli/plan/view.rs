@@ -53,16 +53,16 @@ pub fn answered(mut view: PlanView, planned: &Planned, drawn: &[Drawn]) -> PlanV
         None => Ok(planned.action()),
         Some(why) => Err(why),
     };
-    (view.speed_probabilities, view.path_probabilities) = bars(&planned.probabilities);
+    [view.speed_probabilities, view.path_probabilities] = bars(&planned.probabilities);
     view.samples = drawn.iter().map(|d| picture::Sample { plan: d.action(), trajectory: None }).collect();
     view
 }
 
 /// Labels with their probabilities, speed then path.
-pub fn bars(probabilities: &Probabilities) -> (Vec<(String, f64)>, Vec<(String, f64)>) {
+fn bars(probabilities: &Probabilities) -> [Vec<(String, f64)>; 2] {
     let speed = SpeedAction::ALL.iter().map(|l| l.to_string()).zip(probabilities.speed.iter().copied());
     let path = PathAction::ALL.iter().map(|l| l.to_string()).zip(probabilities.path.iter().copied());
-    (speed.collect(), path.collect())
+    [speed.collect(), path.collect()]
 }
 
 /// The picture as the drawing code wants it.
