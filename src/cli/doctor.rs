@@ -6,6 +6,7 @@ use crate::{
     error::{Failure, Result, human_bytes},
     policy::{
         Planner, Source,
+        frames::BUNDLED,
         planner::{Options, embedded_weights},
     },
     train::lock::host,
@@ -191,10 +192,6 @@ fn disk(out: &Path) -> Check {
     }
 }
 
-/// A held-out frame of the bundled drive, for [`embedded_model`].
-const FRAME: &[u8] =
-    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/data/samples/real_drive/frames/udacity_07_000.jpg"));
-
 /// The checkpoint inside the binary: size, digest of its weights (as `sha256sum model.safetensors` prints it), version of
 /// its prompt, and whether it answers a real frame.
 fn embedded_model() -> Check {
@@ -216,11 +213,12 @@ fn embedded_model() -> Check {
     }
 }
 
-/// What the embedded planner is and says about [`FRAME`], and whether that is a distribution over the labels.
+/// What the embedded planner is and says about a bundled frame, and whether that is a distribution over the labels.
 fn asked() -> Result<(String, bool)> {
     let planner = Planner::load(&Source::Embedded, &Options::default())?;
-    let frame = Rgb::decode(FRAME, "the bundled frame", &Loading::default())?;
-    let ego = Ego { speed_mps: 15.66, command: scene::Command::default() };
+    let bundled = &BUNDLED[0];
+    let frame = Rgb::decode(bundled.bytes, bundled.file, &Loading::default())?;
+    let ego = Ego { speed_mps: bundled.speed_mps, command: scene::Command::default() };
     let found = planner.probabilities(&planner.question(&ego, vec![frame], false)?, "", None)?;
     let sums = |p: &[f64]| p.iter().all(|p| p.is_finite() && *p >= 0.0) && (p.iter().sum::<f64>() - 1.0).abs() < 1e-6;
     let most = |p: &[f64]| p.iter().copied().fold(0.0, f64::max);
