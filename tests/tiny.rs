@@ -170,7 +170,7 @@ fn chat(toy: &Toy) {
         toy.command(&asked).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"Plan?\n/speed 4\n/probs\n/help\n/nonsense\n").unwrap();
     let ran = Ran::of(&asked.map(String::from), child.wait_with_output().unwrap()).ok();
-    assert!(!ran.stdout.trim().is_empty(), "{ran:?}");
+    assert!(ran.stdout.contains("KEEP") && ran.stderr.contains("/nonsense"), "{ran:?}");
 }
 
 fn doctor(toy: &Toy) {

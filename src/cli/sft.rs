@@ -248,9 +248,10 @@ struct Taught {
 
 fn taught(planner: &Planner, settings: &Settings, paths: &[PathBuf]) -> Result<Taught> {
     let (data, sft) = (&settings.data, &settings.sft);
+    let remap = |(from, to): &(String, String)| format!("{from}={to}").parse().map_err(Failure::from);
     let options = ReadOptions {
         skip_bad: data.skip_bad,
-        roots: data.roots().iter().map(|(from, to)| format!("{from}={to}").parse()).collect::<data::Result<_>>()?,
+        roots: data.roots().iter().map(remap).collect::<Result<_>>()?,
         ..ReadOptions::default()
     };
     let (mut all, mut bad) = (Vec::new(), Vec::new());

@@ -211,7 +211,7 @@ impl<'a> Trainer<'a> {
             self.state.step += 1;
             let step = self.state.step;
             let last = step == self.total;
-            if step % self.settings.sft.logging_steps as u64 == 0 || last || report.skipped.is_some() {
+            if step.is_multiple_of(self.settings.sft.logging_steps as u64) || last || report.skipped.is_some() {
                 let epoch = (step * self.samples_per_step() as u64) as f64 / self.train.len() as f64;
                 metrics.write(&report.line(step, epoch, self.state.num_tokens))?;
             }
@@ -223,7 +223,7 @@ impl<'a> Trainer<'a> {
                     return Err(self.broken(why, &report.ids, &saved));
                 }
             }
-            if last || step % self.settings.sft.save_steps as u64 == 0 {
+            if last || step.is_multiple_of(self.settings.sft.save_steps as u64) {
                 self.save(run, progress, &mut metrics, &mut saved, last)?;
             }
         }
@@ -306,7 +306,8 @@ impl<'a> Trainer<'a> {
     /// was cut short by a request to stop.
     fn evaluate(&self, metrics: &mut Metrics, progress: &mut Progress, stop: &Stop) -> Result<bool> {
         let (sft, step) = (&self.settings.sft, self.state.step);
-        let due = step == self.total || (step > 0 && sft.eval_steps.is_some_and(|every| step % every as u64 == 0));
+        let due =
+            step == self.total || (step > 0 && sft.eval_steps.is_some_and(|every| step.is_multiple_of(every as u64)));
         if !due || self.val.is_empty() {
             return Ok(true);
         }
