@@ -14,6 +14,7 @@ pub mod config;
 pub mod data;
 pub mod doctor;
 pub mod eval;
+pub mod export;
 pub mod init;
 pub mod parse;
 pub mod plan;
@@ -65,6 +66,8 @@ pub enum Verb {
     Data(data::Args),
     /// Make a new small planner from a shape and text
     Init(init::Args),
+    /// Write one model folder, adapter merged in, in a chosen number format
+    Export(export::Args),
     /// Show every setting, its value and where it comes from
     Config(config::Args),
     /// Check this machine and say how to fix what is wrong
@@ -101,6 +104,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Verb::Chat(args) => chat::run(args, shared),
         Verb::Data(args) => data::run(args, shared),
         Verb::Init(args) => init::run(args, shared),
+        Verb::Export(args) => export::run(args, shared),
         Verb::Config(args) => config::run(args, shared),
         Verb::Doctor(args) => doctor::run(args, shared),
         Verb::Completions(args) => completions::run(args, shared),
