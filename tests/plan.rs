@@ -119,7 +119,10 @@ fn samples_are_seeded_and_counted() {
     assert_eq!(draw("6")[..2], first[1..]);
 
     let page = text(&plan("taught.png", &[&frame(FRAME), "--speed", SPEED, "--samples", "4"]).stdout);
-    assert!(page.contains("4 of 4") && page.contains("all 4 valid plans agree"), "{page}");
+    // What the four say depends on the random numbers; that each is counted once does not.
+    let counted = page.lines().filter_map(|line| line.trim().split_once(" of 4")?.0.parse::<usize>().ok());
+    assert_eq!(counted.sum::<usize>(), 4, "{page}");
+    assert!(page.contains("KEEP, LEFT_TURN"), "{page}");
     let greedy = run(&["plan", "--samples", "2", "--temperature", "0"]);
     assert_eq!(greedy.status.code(), Some(2));
 }
