@@ -26,7 +26,7 @@ fn workplace() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let samples = format!("{SOURCE}/data/samples/real_drive");
     let shape = format!("{SOURCE}/tests/fixtures/tiny/shape.json");
-    good(dir.path(), &format!("init --shape {shape} --text {samples}/val.jsonl --max-pixels 4096 --out tiny"));
+    good(dir.path(), &format!("init --shape {shape} --text {samples}/val.jsonl --max-pixels 16384 --out tiny"));
     dir
 }
 
@@ -52,7 +52,7 @@ fn loss(dir: &Path, model: &str) -> f64 {
     good(dir, &format!("eval --quiet --model {model} --data {data} {short} --out loss-{model}"));
     let summary = fs::read(dir.join(format!("loss-{model}/summary.json"))).unwrap();
     let summary: Value = serde_json::from_slice(&summary).unwrap();
-    summary["sight"]["eval_loss"].as_f64().unwrap()
+    summary["eval_loss"].as_f64().unwrap()
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn workplace() -> tempfile::TempDir {
     }
     fs::write(at("questions.txt"), "why not faster?\n/speed 0\n").unwrap();
     let pose = |i: usize| {
-        let frame = if i % 20 == 0 { format!("frames/udacity_07_{:03}.jpg", i / 20) } else { String::new() };
+        let frame = if i.is_multiple_of(20) { format!("frames/udacity_07_{:03}.jpg", i / 20) } else { String::new() };
         format!("hill,{:.1},{:.1},0.0,{frame}\n", i as f64 * 0.1, i as f64)
     };
     fs::write(at("poses.csv"), "clip,t,x,y,frame\n".to_owned() + &(0..80).map(pose).collect::<String>()).unwrap();

@@ -248,7 +248,7 @@ mod tests {
         let path = real(&Trajectory::half_second(poses), None, &view);
         assert!((path.points[0].0 - START * view.nearest()).abs() < 1e-9 && !path.stops);
         assert_eq!(path.points.last(), Some(&(40.0, 6.4)));
-        assert!(path.points.iter().any(|&p| p == (20.0, 1.6)));
+        assert!(path.points.contains(&(20.0, 1.6)));
     }
 
     #[test]
