@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     ("plan", plan),
     ("eval", eval),
     ("chat", chat),
+    ("export", export),
     ("doctor", doctor),
     ("completions", completions),
 ];
@@ -171,6 +172,18 @@ fn chat(toy: &Toy) {
     child.stdin.take().unwrap().write_all(b"Plan?\n/speed 4\n/probs\n/help\n/nonsense\n").unwrap();
     let ran = Ran::of(&asked.map(String::from), child.wait_with_output().unwrap()).ok();
     assert!(ran.stdout.contains("KEEP") && ran.stderr.contains("/nonsense"), "{ran:?}");
+}
+
+/// An adapter merged into its base and half as large: the folder stands alone.
+fn export(toy: &Toy) {
+    toy.run(&toy.sft("lora", &["sft.max_steps=2", "sft.learning_rate=1e-2"])).ok();
+    toy.run(&["export", "--model", "lora", "--dtype", "bf16", "--out", "merged"]).ok();
+    let size = |path: &str| std::fs::metadata(toy.path(path)).unwrap().len();
+    assert!(size("merged/model.safetensors") < size("model/model.safetensors") * 6 / 10);
+    let asked =
+        ["plan", "frame0.png", "--model", "merged", "--no-think", "--max-new-tokens", "8", "--out", "merged.png"];
+    assert!(toy.run(&[&asked[..], &["--json"]].concat()).ok().json()["probabilities"].is_object());
+    toy.run(&["export", "--model", "lora", "--out", "merged"]).fails(2, &["already holds a model", "--force"]);
 }
 
 fn doctor(toy: &Toy) {
