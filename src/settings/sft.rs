@@ -46,7 +46,7 @@ section! {
         warmup_ratio: f64 = 0.03, number(0.0, 1.0);
         /// Passes over the data; ignored when max_steps is given.
         num_train_epochs: f64 = 3.0, above(0.0, 1e6);
-        /// Optimizer steps in all.
+        /// Optimizer steps; those of sft.auxiliary.vision_steps come before and are not counted.
         max_steps: Option<usize> = None, or_none(count(1, 1_000_000_000));
         /// Samples per forward pass.
         per_device_train_batch_size: usize = 4, count(1, 4096);
