@@ -130,6 +130,7 @@ fn what_the_picture_is_worth_is_shown_and_read_back() {
     let line =
         "it looks: a wrong picture costs +0.125 per token, a grey one +0.500 (loss 1.250 over 1 812 answer tokens)";
     assert!(report::terminal(&s, None).contains(line) && report::markdown(&s).contains(line));
+    assert!(report::terminal(&of(0.03), None).contains("it hardly looks: "));
     assert!(report::terminal(&of(0.001), None).contains("it does not look: "));
     assert!(report::terminal(&of(-0.2), None).contains("it does not look: a wrong picture costs -0.200"));
     let none = Summary::of(&log(20, |_| ()), options());
