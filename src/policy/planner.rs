@@ -11,6 +11,7 @@ use crate::{
     vlm::{
         LoadOptions, Trainable, Vlm, VlmConfig,
         encode::{Encoded, Encoder},
+        gguf::Pair,
         image::Rgb,
         prompt::Prompts,
     },
@@ -110,6 +111,12 @@ impl Planner {
         match source {
             Source::Embedded => Self::embedded(options),
             Source::Folder(dir) => Self::folder(dir, options),
+            Source::Gguf { text, mmproj } => {
+                let pair = Pair::open(text, mmproj)?;
+                let files = language::gguf_files(text, &pair)?;
+                let encoder = language::encoder_of(&files)?;
+                Self::assemble(Vlm::from_gguf(pair, &load_options(options))?, encoder, files, source.clone(), options)
+            }
             Source::Adapter { base, adapter } => {
                 let training = !matches!(options.trainable, Trainable::None);
                 let mut planner = Self::load(base, &Options { trainable: Trainable::None, ..options.clone() })?;
@@ -167,7 +174,7 @@ impl Planner {
     /// The name shown to people.
     pub fn name(&self) -> String {
         match (&self.card.name, &self.source) {
-            (Some(name), Source::Embedded | Source::Folder(_)) => name.clone(),
+            (Some(name), Source::Embedded | Source::Folder(_) | Source::Gguf { .. }) => name.clone(),
             (_, source) => source.name(),
         }
     }

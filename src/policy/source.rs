@@ -1,9 +1,10 @@
-//! Where a planner's files are: the embedded checkpoint, a Hugging Face folder, a PEFT adapter on a base, or a run
-//! folder, whose newest complete checkpoint counts.
+//! Where a planner's files are: the embedded checkpoint, a Hugging Face folder, a pair of GGUF files, a PEFT adapter on a
+//! base, or a run folder, whose newest complete checkpoint counts.
 
 use crate::{
     error::{Failure, Result, io_at},
     train::checkpoint::Checkpoint,
+    vlm::gguf::pair,
 };
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,13 @@ pub enum Source {
     Embedded,
     /// A Hugging Face folder.
     Folder(PathBuf),
+    /// A text model and its vision half.
+    Gguf {
+        /// The text model.
+        text: PathBuf,
+        /// `mmproj`
+        mmproj: PathBuf,
+    },
     /// A PEFT adapter and what it sits on.
     Adapter {
         /// The base model.
@@ -49,11 +57,18 @@ impl Source {
                 "give a Hugging Face model folder, an adapter folder or a run folder; leave --model out for the embedded planner"
             }));
         }
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
+            return pair::beside(path).map(Self::of_pair);
+        }
         if !path.is_dir() {
-            return Err(Failure::data(format!("{} is a file, a model is a folder", path.display()))
+            return Err(Failure::data(format!("{} is a file, a model is a folder or a .gguf file", path.display()))
                 .hint("give the folder that holds config.json and model.safetensors"));
         }
         Self::of_folder(path, adapters)
+    }
+
+    fn of_pair((text, mmproj): (PathBuf, PathBuf)) -> Self {
+        Source::Gguf { text, mmproj }
     }
 
     /// `adapters` is false below an adapter: its base is a whole model, so a chain of folders that name each other ends.
@@ -80,6 +95,9 @@ impl Source {
                     .hint("wait for the first one (sft.save_steps), or continue the run with sft --resume")),
             };
         }
+        if let Some(found) = pair::inside(path)? {
+            return Ok(Self::of_pair(found));
+        }
         let mut names: Vec<String> = std::fs::read_dir(path)
             .map_err(io_at(path))?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -94,7 +112,7 @@ impl Source {
     pub fn name(&self) -> String {
         match self {
             Source::Embedded => "embedded planner".into(),
-            Source::Folder(path) => path.display().to_string(),
+            Source::Folder(path) | Source::Gguf { text: path, .. } => path.display().to_string(),
             Source::Adapter { base, adapter } => format!("{} on {}", adapter.display(), base.name()),
         }
     }
@@ -103,7 +121,9 @@ impl Source {
     pub fn base_name(&self) -> String {
         match self {
             Source::Embedded => EMBEDDED.into(),
-            Source::Folder(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string(),
+            Source::Folder(path) | Source::Gguf { text: path, .. } => {
+                std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+            }
             Source::Adapter { base, .. } => base.base_name(),
         }
     }

@@ -11,6 +11,7 @@ pub mod chat;
 pub mod config;
 pub mod encode;
 pub mod generate;
+pub mod gguf;
 pub mod image;
 pub mod init;
 pub mod linear;

@@ -8,6 +8,7 @@ use super::{
     build::{Builder, Layout},
     cache::KvCache,
     config::VlmConfig,
+    gguf::Pair,
     init,
     linear::matmul,
     lora::{Adapter, LoraSpec, compile},
@@ -150,6 +151,13 @@ impl Vlm {
     pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self> {
         let config = VlmConfig::load(dir)?;
         Self::from_weights(config, &Weights::open(dir)?, options)
+    }
+
+    /// Loads a pair of GGUF files.
+    pub fn from_gguf(pair: Pair, options: &LoadOptions) -> Result<Self> {
+        let config = pair.config.clone();
+        let weights = Weights::from_gguf(pair, &layout(&config)?)?;
+        Self::from_weights(config, &weights, options)
     }
 
     /// Builds a model from tensors in memory, under any accepted spelling of their names.

@@ -1,9 +1,13 @@
-//! Tensors of a checkpoint by canonical name: one safetensors file, a sharded index, or a table in memory.
+//! Tensors of a checkpoint by canonical name: one safetensors file, a sharded index, a pair of GGUF files, or a table in
+//! memory.
 //!
 //! Files are memory-mapped with their headers validated; nothing is read before its shape was checked. Names of any
 //! accepted spelling are found, and each tensor remembers the name its file uses so that saving writes it back.
 
-use super::build::canonical;
+use super::{
+    build::{Layout, canonical},
+    gguf::{Pair, tensors::Located},
+};
 use crate::error::{Failure, Result, io_at};
 use candle_core::{DType, Device, Tensor, safetensors::MmapedSafetensors};
 use std::{
@@ -14,6 +18,7 @@ use std::{
 enum Place {
     File(usize),
     Memory(Tensor),
+    Gguf(Box<Located>),
 }
 
 struct Entry {
@@ -26,10 +31,15 @@ struct Entry {
 pub struct Weights {
     entries: BTreeMap<String, Entry>, // by canonical name
     files: Vec<(PathBuf, MmapedSafetensors)>,
+    gguf: Option<Pair>,
     at: String,
 }
 
 impl Weights {
+    fn empty(at: String) -> Self {
+        Weights { entries: BTreeMap::new(), files: Vec::new(), gguf: None, at }
+    }
+
     /// Opens `model.safetensors` or `model.safetensors.index.json` of a folder.
     pub fn open(dir: &Path) -> Result<Self> {
         let single = dir.join("model.safetensors");
@@ -45,7 +55,7 @@ impl Weights {
             ))
             .hint("point at the folder of a Hugging Face checkpoint in safetensors form"));
         };
-        let mut weights = Weights { entries: BTreeMap::new(), files: Vec::new(), at: dir.display().to_string() };
+        let mut weights = Weights::empty(dir.display().to_string());
         for path in paths {
             weights.add_file(&path)?;
         }
@@ -54,17 +64,28 @@ impl Weights {
 
     /// Opens one safetensors file.
     pub fn open_file(path: &Path) -> Result<Self> {
-        let mut weights = Weights { entries: BTreeMap::new(), files: Vec::new(), at: path.display().to_string() };
+        let mut weights = Weights::empty(path.display().to_string());
         weights.add_file(path)?;
         Ok(weights)
     }
 
     /// Takes tensors that are in memory already.
     pub fn from_tensors(tensors: HashMap<String, Tensor>) -> Result<Self> {
-        let mut weights = Weights { entries: BTreeMap::new(), files: Vec::new(), at: "the given tensors".into() };
+        let mut weights = Weights::empty("the given tensors".into());
         for (own, tensor) in tensors {
             weights.add(own, tensor.dims().to_vec(), Place::Memory(tensor))?;
         }
+        Ok(weights)
+    }
+
+    /// Takes a pair of GGUF files; tensors have the canonical names, and all that `layout` lists must be there.
+    pub fn from_gguf(pair: Pair, layout: &Layout) -> Result<Self> {
+        let mut weights = Weights::empty(pair.text.path.display().to_string());
+        for (name, shape) in &layout.tensors {
+            let place = Place::Gguf(Box::new(pair.locate(name, shape)?));
+            weights.add(name.clone(), shape.clone(), place)?;
+        }
+        weights.gguf = Some(pair);
         Ok(weights)
     }
 
@@ -133,6 +154,10 @@ impl Weights {
         }
         let tensor = match &entry.place {
             Place::Memory(tensor) => tensor.to_device(device)?,
+            Place::Gguf(at) => match &self.gguf {
+                Some(pair) => pair.values(at, device)?,
+                None => return Err(Failure::data(format!("{}: tensor {} has no file", self.at, entry.own))),
+            },
             Place::File(number) => {
                 let (path, file) = &self.files[*number];
                 file.load(&entry.own, device)
