@@ -3,7 +3,7 @@
 
 use super::{
     card::{self, Card},
-    planner::EMBEDDED,
+    planner::{EMBEDDED, embedded_companions},
     source::Source,
 };
 use crate::{
@@ -81,8 +81,7 @@ pub(super) fn embedded_encoder() -> Result<Encoder> {
         return Err(Failure::data("no checkpoint is embedded in this build")
             .hint("give --model, or build from a checkout whose data/models/embedded/ is complete"));
     }
-    let owned = |(name, bytes): &(&str, &[u8])| (name.to_string(), bytes.to_vec());
-    encoder_of(&EMBEDDED.iter().filter(|(name, _)| *name != "model.safetensors").map(owned).collect())
+    encoder_of(&embedded_companions())
 }
 
 /// Applies what the card and the caller say about picture size and prompts.

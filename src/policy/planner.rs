@@ -136,22 +136,13 @@ impl Planner {
         let config = VlmConfig::parse(file("config.json"))?;
         let tensors = candle_core::safetensors::load_buffer(file("model.safetensors"), &Device::Cpu)?;
         let vlm = Vlm::from_tensors(config, tensors, &load_options(options))?;
-        let companions =
-            EMBEDDED.iter().filter(|(n, _)| COMPANIONS.contains(n)).map(|(n, b)| ((*n).to_owned(), b.to_vec()));
-        Self::assemble(vlm, encoder, companions.collect(), Source::Embedded, options)
+        Self::assemble(vlm, encoder, embedded_companions(), Source::Embedded, options)
     }
 
     fn folder(dir: &Path, options: &Options) -> Result<Self> {
         let vlm = Vlm::load(dir, &load_options(options))?;
         let encoder = Encoder::from_dir(dir)?;
-        let mut companions = BTreeMap::new();
-        for name in COMPANIONS {
-            let path = dir.join(name);
-            if path.is_file() {
-                companions.insert((*name).to_owned(), std::fs::read(&path).map_err(io_at(&path))?);
-            }
-        }
-        Self::assemble(vlm, encoder, companions, Source::Folder(dir.into()), options)
+        Self::assemble(vlm, encoder, companions_in(dir)?, Source::Folder(dir.into()), options)
     }
 
     fn assemble(
@@ -217,6 +208,24 @@ impl Planner {
     pub fn encode(&self, question: &Question) -> Result<Encoded> {
         self.encoder.prompt(&question.turns, &question.images)
     }
+}
+
+/// The companions of a folder.
+pub(super) fn companions_in(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut companions = BTreeMap::new();
+    for name in COMPANIONS {
+        let path = dir.join(name);
+        if path.is_file() {
+            companions.insert((*name).to_owned(), std::fs::read(&path).map_err(io_at(&path))?);
+        }
+    }
+    Ok(companions)
+}
+
+/// The companions of the embedded checkpoint.
+pub(super) fn embedded_companions() -> BTreeMap<String, Vec<u8>> {
+    let kept = EMBEDDED.iter().filter(|(name, _)| COMPANIONS.contains(name));
+    kept.map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect()
 }
 
 fn load_options(options: &Options) -> LoadOptions {

@@ -16,6 +16,7 @@ pub mod image;
 pub mod init;
 pub mod linear;
 pub mod lora;
+pub mod merged;
 pub mod model;
 pub mod ops;
 pub mod peft;

@@ -15,7 +15,7 @@ use crate::{
     error::{Failure, Result, io_at},
     files::{RealFs, write_atomic},
 };
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::{
@@ -114,23 +114,8 @@ fn refuse_unsupported(map: &Map<String, Value>) -> Result<()> {
 impl Vlm {
     /// Attaches the adapter of a PEFT folder, replacing one that is there.
     pub fn load_adapter(&mut self, dir: &Path, trainable: bool) -> Result<()> {
-        let spec = read_spec(&dir.join(CONFIG))?;
-        let path = dir.join(TENSORS);
-        let metadata = read_metadata(&path)?;
-        let mine = self.base_digest()?;
-        if let Some(theirs) = metadata.get(DIGEST).filter(|theirs| **theirs != mine) {
-            return Err(Failure::data(format!(
-                "{} was trained on base {}, this model is {}",
-                path.display(),
-                short(theirs),
-                short(&mine)
-            ))
-            .hint("load the adapter on the checkpoint it was trained on"));
-        }
-        let tensors = candle_core::safetensors::load(&path, self.device())
-            .map_err(|e| Failure::data(format!("{}: {e}", path.display())))?;
-        let pairs = pair_up(&path, tensors, &layout(self.config())?.linears, &spec)?;
-        let mut adapter = Adapter::from_pairs(spec, pairs)?;
+        let linears = layout(self.config())?.linears;
+        let mut adapter = read_adapter(dir, &linears, &self.base_digest()?, self.device())?;
         let vars = if trainable { adapter.make_trainable()? } else { BTreeMap::new() };
         self.set_adapter(Some(adapter), vars)
     }
@@ -172,13 +157,42 @@ impl Vlm {
     pub fn base_digest(&self) -> Result<String> {
         let mut hash = Sha256::new();
         for (name, tensor) in &self.tensors {
-            hash.update(format!("{name}{:?}", tensor.dims()));
-            let flat = tensor.detach().flatten_all()?;
-            let head = flat.narrow(0, 0, flat.elem_count().min(64))?.to_dtype(DType::BF16)?.to_vec1::<half::bf16>()?;
-            head.iter().for_each(|x| hash.update(x.to_bits().to_le_bytes()));
+            digest_part(&mut hash, name, tensor)?;
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(finish_digest(hash))
     }
+}
+
+/// One tensor of [`Vlm::base_digest`]; they go by canonical name.
+pub(crate) fn digest_part(hash: &mut Sha256, name: &str, tensor: &Tensor) -> Result<()> {
+    hash.update(format!("{name}{:?}", tensor.dims()));
+    let flat = tensor.detach().flatten_all()?;
+    let head = flat.narrow(0, 0, flat.elem_count().min(64))?.to_dtype(DType::BF16)?.to_vec1::<half::bf16>()?;
+    head.iter().for_each(|x| hash.update(x.to_bits().to_le_bytes()));
+    Ok(())
+}
+
+pub(crate) fn finish_digest(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads the adapter of a PEFT folder for a base with these linear layers and the digest `mine`.
+pub(crate) fn read_adapter(dir: &Path, linears: &[LinearSite], mine: &str, device: &Device) -> Result<Adapter> {
+    let spec = read_spec(&dir.join(CONFIG))?;
+    let path = dir.join(TENSORS);
+    let metadata = read_metadata(&path)?;
+    if let Some(theirs) = metadata.get(DIGEST).filter(|theirs| *theirs != mine) {
+        return Err(Failure::data(format!(
+            "{} was trained on base {}, this model is {}",
+            path.display(),
+            short(theirs),
+            short(mine)
+        ))
+        .hint("load the adapter on the checkpoint it was trained on"));
+    }
+    let tensors =
+        candle_core::safetensors::load(&path, device).map_err(|e| Failure::data(format!("{}: {e}", path.display())))?;
+    Adapter::from_pairs(spec.clone(), pair_up(&path, tensors, linears, &spec)?)
 }
 
 fn short(digest: &str) -> &str {

@@ -16,7 +16,8 @@ pub fn dequantize(file: &[u8], tensor: &TensorInfo, device: &Device) -> Result<T
     };
     let elements: usize = tensor.shape.iter().product();
     let bytes = file.get(tensor.bytes.clone()).unwrap_or_default();
-    if bytes.len() != elements / tensor.kind.block * tensor.kind.bytes || elements % tensor.kind.block != 0 {
+    let blocks = elements / tensor.kind.block;
+    if bytes.len() != blocks * tensor.kind.bytes || !elements.is_multiple_of(tensor.kind.block) {
         return Err(Failure::data(format!("tensor {} has {} bytes in the file", tensor.name, bytes.len())));
     }
     // candle reads the blocks in place. Data begin at a multiple of 8 in the file and a mapped file at one of the page

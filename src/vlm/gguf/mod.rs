@@ -2,10 +2,12 @@
 //!
 //! [`header`] checks every byte of a header before it is used; [`dequant`] turns blocks into f32; [`names`] binds tensor
 //! names to those of the checkpoint; [`pair`] opens two files as one model, whose metadata become the files of a Hugging
-//! Face folder, so that everything above reads one form.
+//! Face folder, so that everything above reads one form; [`export`] writes such a pair.
 
 mod config;
 pub mod dequant;
+mod describe;
+pub mod export;
 pub mod file;
 pub mod header;
 pub mod kind;
