@@ -15,7 +15,7 @@ mod activation;
 mod attention;
 pub mod composed;
 mod embedding;
-mod gemm;
+pub(in crate::vlm) mod gemm;
 mod heap;
 pub(crate) mod host;
 mod linear;
@@ -23,7 +23,7 @@ mod logps;
 mod mask;
 mod norm;
 mod rope;
-mod simd;
+pub(in crate::vlm) mod simd;
 
 pub use heap::keep_heap;
 pub use mask::Mask;
