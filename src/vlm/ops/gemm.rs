@@ -56,7 +56,13 @@ impl<'a> MatMut<'a> {
     /// `data` must be valid for writes of `len` elements during `'a`, and nobody else may touch the elements of the
     /// matrix in that time.
     #[allow(unsafe_code)]
-    pub(in crate::vlm) unsafe fn shared(data: *mut f32, len: usize, rows: usize, cols: usize, row: usize) -> Result<Self> {
+    pub(in crate::vlm) unsafe fn shared(
+        data: *mut f32,
+        len: usize,
+        rows: usize,
+        cols: usize,
+        row: usize,
+    ) -> Result<Self> {
         check(len, rows, cols, row, 1)?;
         Ok(MatMut { data, len, rows, cols, row, life: std::marker::PhantomData })
     }
@@ -82,7 +88,14 @@ pub(in crate::vlm) enum Threads {
 
 /// `dst = scale * a @ b`, or `dst += scale * a @ b` when `accumulate`.
 #[allow(unsafe_code)]
-pub(in crate::vlm) fn matmul(dst: &mut MatMut, accumulate: bool, a: Mat, b: Mat, scale: f32, threads: Threads) -> Result<()> {
+pub(in crate::vlm) fn matmul(
+    dst: &mut MatMut,
+    accumulate: bool,
+    a: Mat,
+    b: Mat,
+    scale: f32,
+    threads: Threads,
+) -> Result<()> {
     if a.cols != b.rows || dst.rows != a.rows || dst.cols != b.cols {
         bail!("product of {} x {} and {} x {} into {} x {}", a.rows, a.cols, b.rows, b.cols, dst.rows, dst.cols)
     }

@@ -49,7 +49,8 @@ pub(super) fn forward(w: &Quantized, x: &[f32], out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if super::vnni::available() {
         let inputs = Inputs::new(x, w.cols);
-        let one = |strips: std::ops::Range<usize>| super::vnni::products(w, &inputs, strips, |m, n, v| to.write(m, n, v));
+        let one =
+            |strips: std::ops::Range<usize>| super::vnni::products(w, &inputs, strips, |m, n, v| to.write(m, n, v));
         return shared(strips, work, 4 * STRIP * w.cols, one);
     }
     let one = |strips: std::ops::Range<usize>| {

@@ -12,6 +12,7 @@ mod layout;
 mod matmul;
 mod portable;
 pub mod rule;
+pub mod store;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
@@ -22,27 +23,28 @@ use candle_core::{
     Device, Tensor,
     quantized::{GgmlDType, QTensor},
 };
-use layout::{Strip, STRIP};
+use layout::{STRIP, Strip};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// A block format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     /// 4.5 bits: 256 weights share a scale and a minimum, refined by 6 bits for every 32.
-    #[value(name = "q4_k")]
+    #[serde(rename = "q4_k")]
     Q4K,
     /// 6.56 bits: 256 weights share a scale, refined by 8 bits for every 16.
-    #[value(name = "q6_k")]
+    #[serde(rename = "q6_k")]
     Q6K,
     /// 8.5 bits: 32 weights share a scale.
-    #[value(name = "q8_0")]
     #[serde(rename = "q8_0")]
     Q8_0,
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 3] = [Kind::Q4K, Kind::Q6K, Kind::Q8_0];
+
     /// Weights in a block of ggml: the width of a matrix must be a multiple.
     pub fn block(self) -> usize {
         match self {
@@ -91,9 +93,20 @@ pub struct Quantized {
     rows: usize,
     cols: usize,
     data: Bytes,
+    first: Vec<half::bf16>,
 }
 
 impl Quantized {
+    /// Notes the first numbers before they were quantized, by which adapters recognise their base.
+    pub fn with_first(self, first: Vec<half::bf16>) -> Self {
+        Quantized { first, ..self }
+    }
+
+    /// What [`Quantized::with_first`] noted.
+    pub fn first(&self) -> &[half::bf16] {
+        &self.first
+    }
+
     /// Takes packed bytes as [`Quantized::packed`] gives them.
     ///
     /// # Errors
@@ -108,7 +121,7 @@ impl Quantized {
                 kind.name()
             )));
         }
-        Ok(Quantized { kind, rows, cols, data })
+        Ok(Quantized { kind, rows, cols, data, first: Vec::new() })
     }
 
     /// Takes blocks in ggml's order, row by row.
@@ -132,7 +145,7 @@ impl Quantized {
             let strips = data.par_chunks_mut(strip_bytes).zip(blocks.par_chunks(STRIP * row_bytes));
             strips.for_each(|(strip, blocks)| layout::pack(kind, cols, blocks, strip));
         }
-        Ok(Quantized { kind, rows, cols, data: data.into() })
+        Ok(Quantized { kind, rows, cols, data: data.into(), first: Vec::new() })
     }
 
     /// Blocks in ggml's order, row by row: what [`Quantized::from_blocks`] was given.

@@ -54,7 +54,8 @@ pub(super) fn panel(strip: Strip, b: usize, out: &mut [f32]) {
         }
         Kind::Q6K => {
             let d = halves(record);
-            let scale = |half: usize| std::array::from_fn(|r| d[r] * f32::from(record[32 + 16 * (2 * j + half) + r] as i8));
+            let scale =
+                |half: usize| std::array::from_fn(|r| d[r] * f32::from(record[32 + 16 * (2 * j + half) + r] as i8));
             let (low, high) = (&record[288 + j / 2 * 512..], &record[2336 + j / 4 * 512..]);
             fill(low, 4 * (j as u32 % 2), high, 2 * (j as u32 % 4), 15, 32, &[scale(0), scale(1)], &zero, out);
         }
@@ -88,7 +89,13 @@ multiversion! {
 }
 
 /// Products of `x` `(m, width)` with a strip into `out(row, sixteen values)`.
-pub(super) fn products(strip: Strip, x: &[f32], width: usize, acc: &mut Vec<[f32; STRIP]>, mut out: impl FnMut(usize, &[f32])) {
+pub(super) fn products(
+    strip: Strip,
+    x: &[f32],
+    width: usize,
+    acc: &mut Vec<[f32; STRIP]>,
+    mut out: impl FnMut(usize, &[f32]),
+) {
     let mut values = [0f32; PANEL];
     acc.clear();
     acc.resize(x.len() / width, [0.; STRIP]);

@@ -29,7 +29,12 @@ pub(super) fn available() -> bool {
 
 /// Results of all input rows with a range of strips: `write(row, first column, sixteen values)`.
 #[allow(unsafe_code)]
-pub(super) fn products(w: &Quantized, inputs: &Inputs, strips: Range<usize>, mut write: impl FnMut(usize, usize, &[f32])) {
+pub(super) fn products(
+    w: &Quantized,
+    inputs: &Inputs,
+    strips: Range<usize>,
+    mut write: impl FnMut(usize, usize, &[f32]),
+) {
     let bytes = w.kind.packed_bytes(STRIP, w.cols);
     let chunk = (RESIDENT / bytes.max(1)).max(1);
     let rows = inputs.scales.len() / inputs.blocks;
@@ -65,9 +70,17 @@ pub(super) fn products(w: &Quantized, inputs: &Inputs, strips: Range<usize>, mut
 
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn tile<const M: usize>(kind: Kind, weights: &[u8], inputs: &Inputs, row: usize, out: &mut [[f32; STRIP]; TILE]) {
+unsafe fn tile<const M: usize>(
+    kind: Kind,
+    weights: &[u8],
+    inputs: &Inputs,
+    row: usize,
+    out: &mut [[f32; STRIP]; TILE],
+) {
     let blocks = inputs.blocks;
-    assert!(weights.len() >= blocks / (kind.block() / 32) * record_bytes(kind) && (row + M) * blocks <= inputs.scales.len());
+    assert!(
+        weights.len() >= blocks / (kind.block() / 32) * record_bytes(kind) && (row + M) * blocks <= inputs.scales.len()
+    );
     // SAFETY: reads stay inside the strip and the input rows by the line above.
     unsafe {
         let acc = match kind {
@@ -185,7 +198,10 @@ unsafe fn q6k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
                     *code = _mm512_or_si512(_mm512_and_si512(bytes, nibble), _mm512_and_si512(bits, pair));
                 }
                 let scale = |half: usize| {
-                    _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(sixteen(record.add(32 + 16 * (2 * j + half))))), d)
+                    _mm512_mul_ps(
+                        _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(sixteen(record.add(32 + 16 * (2 * j + half))))),
+                        d,
+                    )
                 };
                 let (first, second) = (scale(0), scale(1));
                 for (m, acc) in acc.iter_mut().enumerate() {
