@@ -120,7 +120,7 @@ fn pair(source: &Source, format: gguf::Format, args: &Args) -> Result<String> {
     }
     let whole = Whole::open(source)?;
     let template = ChatTemplate::source_in(&whole.files, &whole.encoder.tokenizer)?;
-    let name = whole.name.clone().unwrap_or_else(|| source.name());
+    let name = whole.name.clone().or_else(|| stem(args.model.as_deref()?)).unwrap_or_else(|| "planner".into());
     let export = gguf::Export { model: &whole.model, encoder: &whole.encoder, template, name, format };
     let card = whole.files.get(card::FILE);
     let mut names: Vec<String> = card.map(|_| card::FILE.to_string()).into_iter().collect();
@@ -136,6 +136,11 @@ fn pair(source: &Source, format: gguf::Format, args: &Args) -> Result<String> {
         source.name(),
         human_bytes(bytes)
     ))
+}
+
+/// The last part of a path, for a name that is written into files.
+fn stem(path: &Path) -> Option<String> {
+    Some(path.file_name()?.to_string_lossy().trim_end_matches(".gguf").to_string())
 }
 
 /// Refuses a folder whose model would be replaced unasked, or that would hold two sets of weights afterwards.

@@ -5,7 +5,8 @@ use super::{
     config::VlmConfig,
     lora::Adapter,
     model::layout,
-    peft::{digest_part, finish_digest, read_adapter},
+    peft::{FIRST, digest_part, finish_digest, read_adapter},
+    weight::Weight,
     weights::Weights,
 };
 use crate::error::{Failure, Result};
@@ -43,8 +44,7 @@ impl Merged {
         names.sort();
         let mut hash = Sha256::new();
         for (name, shape) in names {
-            let (_, tensor) = self.weights.load(name, shape, DType::BF16, &Device::Cpu)?;
-            digest_part(&mut hash, name, &tensor)?;
+            digest_part(&mut hash, name, shape, &self.weights.first(name, FIRST)?);
         }
         Ok(finish_digest(hash))
     }
@@ -79,7 +79,7 @@ impl Merged {
         };
         let (_, tensor) = self.weights.load(name, shape, DType::F32, &Device::Cpu)?;
         match &self.adapter {
-            Some(adapter) => adapter.merged(name, &tensor),
+            Some(adapter) => adapter.merged(name, &Weight::Dense(tensor)),
             None => Ok(tensor),
         }
     }

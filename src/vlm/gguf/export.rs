@@ -13,9 +13,13 @@ use super::{
 use crate::{
     error::{Failure, Result},
     files::Fs,
-    vlm::{encode::Encoder, merged::Merged},
+    vlm::{
+        encode::Encoder,
+        merged::Merged,
+        quant::{self, blocks_of},
+    },
 };
-use candle_core::{DType, Tensor, quantized::QTensor};
+use candle_core::Tensor;
 use std::path::Path;
 
 /// What the linears of the text model are written in.
@@ -217,8 +221,7 @@ impl Export<'_> {
 
 /// The bytes of a tensor in its planned format.
 fn encode(tensor: &Tensor, planned: &Planned) -> Result<Vec<u8>> {
-    let flat = tensor.contiguous()?.flatten_all()?;
-    let values = flat.to_vec1::<f32>()?;
+    let values = tensor.contiguous()?.flatten_all()?.to_vec1::<f32>()?;
     if values.iter().any(|x| !x.is_finite()) {
         return Err(Failure::data(format!("{} holds a NaN or an infinity, so nothing is written", planned.name)));
     }
@@ -227,9 +230,11 @@ fn encode(tensor: &Tensor, planned: &Planned) -> Result<Vec<u8>> {
         "F16" => values.iter().flat_map(|x| half::f16::from_f32(*x).to_le_bytes()).collect(),
         "BF16" => values.iter().flat_map(|x| half::bf16::from_f32(*x).to_le_bytes()).collect(),
         _ => {
-            let kind = planned.kind.candle().ok_or_else(|| Failure::data(planned.kind.name))?;
-            let matrix = flat.to_dtype(DType::F32)?.reshape(planned.shape.as_slice())?;
-            QTensor::quantize(&matrix, kind)?.data()?.into_owned()
+            let kind = quant::Kind::ALL.into_iter().find(|kind| Some(kind.ggml()) == planned.kind.candle());
+            let (Some(kind), &[rows, cols]) = (kind, &planned.shape[..]) else {
+                return Err(Failure::data(format!("{} cannot be written as {}", planned.name, planned.kind.name)));
+            };
+            blocks_of(kind, rows, cols, &values)?
         }
     })
 }

@@ -1,4 +1,5 @@
-//! A GGUF file in memory: mapped, its header checked, its metadata read by key with errors that name key and file.
+//! An opened GGUF file: its header checked, its metadata read by key with errors that name key and file. Only the header
+//! is read through a map; tensors are read into memory of their own, which is free again when they were packed.
 
 use super::{
     dequant::dequantize,
@@ -10,6 +11,8 @@ use candle_core::{Device, Tensor};
 use memmap2::Mmap;
 use std::{
     collections::BTreeMap,
+    fs::File,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +20,7 @@ use std::{
 pub struct GgufFile {
     /// Where it is.
     pub path: PathBuf,
+    file: File,
     map: Mmap,
     header: Header,
     by_name: BTreeMap<String, usize>,
@@ -28,14 +32,14 @@ impl GgufFile {
     /// # Errors
     /// Unreadable, or a header that breaks a rule.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = std::fs::File::open(path).map_err(io_at(path))?;
-        // SAFETY: the map is read-only and what is read is checked or copied; a file that another process changes
-        // meanwhile can give wrong numbers or a bus error, as with every memory-mapped loader.
+        let file = File::open(path).map_err(io_at(path))?;
+        // SAFETY: the map is read-only and only the header is read through it; a file that another process cuts short
+        // meanwhile gives a bus error, as with every memory-mapped loader.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(io_at(path))?;
         let header = header::walk(&map).map_err(|rule| Failure::from(rule).context(path.display()))?;
         let by_name = header.tensors.iter().enumerate().map(|(i, tensor)| (tensor.name.clone(), i)).collect();
-        Ok(GgufFile { path: path.into(), map, header, by_name })
+        Ok(GgufFile { path: path.into(), file, map, header, by_name })
     }
 
     /// Every tensor in the order of the file.
@@ -51,14 +55,39 @@ impl GgufFile {
     /// The values of a tensor of this file, in f32.
     ///
     /// # Errors
-    /// A number format that cannot be read.
+    /// A number format that cannot be read; an unreadable file.
     pub fn values(&self, tensor: &TensorInfo, device: &Device) -> Result<Tensor> {
-        dequantize(&self.map, tensor, device).map_err(|e| self.wrong(&e.message).or_hint(&e.hint.unwrap_or_default()))
+        let bytes = self.bytes(tensor)?;
+        dequantize(tensor.kind, &tensor.shape, &bytes, device)
+            .map_err(|e| e.context(format!("{}: tensor {}", self.path.display(), tensor.name)))
+    }
+
+    /// Rows `from..to` of a matrix of this file.
+    ///
+    /// # Errors
+    /// As [`GgufFile::values`]; rows outside the matrix.
+    pub fn rows(&self, tensor: &TensorInfo, from: usize, to: usize) -> Result<Tensor> {
+        let [rows, cols] = tensor.shape[..] else {
+            return Err(self.wrong(&format!("tensor {} has no rows", tensor.name)));
+        };
+        if from > to || to > rows {
+            return Err(self.wrong(&format!("tensor {} has {rows} rows, not {from}..{to}", tensor.name)));
+        }
+        let row = cols / tensor.kind.block * tensor.kind.bytes;
+        let begin = tensor.bytes.start;
+        let part =
+            TensorInfo { shape: vec![to - from, cols], bytes: begin + from * row..begin + to * row, ..tensor.clone() };
+        self.values(&part, &Device::Cpu)
     }
 
     /// The bytes of a tensor of this file.
-    pub fn bytes(&self, tensor: &TensorInfo) -> &[u8] {
-        self.map.get(tensor.bytes.clone()).unwrap_or_default()
+    ///
+    /// # Errors
+    /// An unreadable file.
+    pub fn bytes(&self, tensor: &TensorInfo) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; tensor.bytes.len()];
+        self.file.read_exact_at(&mut bytes, tensor.bytes.start as u64).map_err(io_at(&self.path))?;
+        Ok(bytes)
     }
 
     /// A failure that names the file.

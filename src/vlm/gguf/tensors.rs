@@ -6,8 +6,11 @@ use super::{
     names::{Binding, Half, bind},
     pair::Pair,
 };
-use crate::error::{Failure, Result};
-use candle_core::{Device, Tensor};
+use crate::{
+    error::{Failure, Result},
+    vlm::quant::{self, Quantized},
+};
+use candle_core::{DType, Device, Tensor};
 
 /// Where a tensor of the checkpoint is.
 #[derive(Debug, Clone)]
@@ -82,6 +85,46 @@ impl Pair {
             true if rest.contains(".ffn_up.") => name.replace(".ffn_up.", ".ffn_down."),
             true => name.replace(".ffn_down.", ".ffn_up."),
             false => name,
+        }
+    }
+
+    /// A matrix as it lies in the file, when its format is one that is computed with.
+    ///
+    /// # Errors
+    /// An unreadable file.
+    pub fn blocks(&self, at: &Located) -> Result<Option<Quantized>> {
+        let Located::Whole(half, tensor) = at else { return Ok(None) };
+        let kind = quant::Kind::ALL.into_iter().find(|kind| Some(kind.ggml()) == tensor.kind.candle());
+        match (kind, &tensor.shape[..]) {
+            (Some(kind), &[rows, cols]) => {
+                Quantized::from_blocks(kind, rows, cols, &self.half(*half).bytes(tensor)?).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Rows `from..to` of a located matrix in f32.
+    ///
+    /// # Errors
+    /// As [`Pair::values`]; rows outside the matrix.
+    pub fn rows(&self, at: &Located, from: usize, to: usize) -> Result<Tensor> {
+        match at {
+            Located::Whole(half, tensor) => self.half(*half).rows(tensor, from, to),
+            _ => Ok(self.values(at, &Device::Cpu)?.narrow(0, from, to - from)?),
+        }
+    }
+
+    /// What a located tensor is stored as: its own float type, or f32 for blocks.
+    pub fn dtype(at: &Located) -> DType {
+        let first = match at {
+            Located::Whole(_, tensor) => Some(tensor),
+            Located::Frames(frames) => frames.first(),
+            Located::Rows(rows) => rows.first(),
+        };
+        match first.map(|tensor| tensor.kind.name) {
+            Some("F16") => DType::F16,
+            Some("BF16") => DType::BF16,
+            _ => DType::F32,
         }
     }
 

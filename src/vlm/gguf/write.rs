@@ -197,7 +197,7 @@ mod tests {
         for (i, planned) in draft().tensors.iter().enumerate() {
             let tensor = file.tensor(&planned.name).unwrap();
             assert_eq!((&tensor.shape, tensor.kind), (&planned.shape, planned.kind));
-            assert_eq!(file.bytes(tensor), fill(i, planned).unwrap());
+            assert_eq!(file.bytes(tensor).unwrap(), fill(i, planned).unwrap());
         }
     }
 
