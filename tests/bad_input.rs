@@ -114,9 +114,20 @@ fn models() {
     });
     refused(&toy, 3, &[name, "has the shape [64, 31], expected [64, 32]", "different models"]);
     std::fs::write(toy.path("model/model.safetensors"), &whole[..whole.len() / 2]).unwrap();
-    refused(&toy, 3, &["model.safetensors is not a valid safetensors file", "incomplete"]);
+    refused(&toy, 3, &["model.safetensors: not a valid safetensors file", "incomplete"]);
     std::fs::write(toy.path("model/model.safetensors"), b"version https://git-lfs.github.com/spec/v1").unwrap();
-    refused(&toy, 3, &["model.safetensors is not a valid safetensors file", "Git LFS"]);
+    refused(&toy, 3, &["model.safetensors: not a valid safetensors file", "Git LFS"]);
+    let header = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes(), &[0; 16]].concat();
+    let entry = |shape: &str, at: &str| format!(r#"{{"dtype":"F32","shape":{shape},"data_offsets":{at}}}"#);
+    for (bytes, word) in [
+        (u64::MAX.to_le_bytes().to_vec(), "too large"),
+        (header(&format!(r#"{{"a":{}}}"#, entry("[1099511627776,1099511627776]", "[0,16]"))), "overflow"),
+        (header(&format!(r#"{{"a":{},"b":{}}}"#, entry("[3]", "[0,12]"), entry("[1]", "[8,16]"))), "invalid offset"),
+        (header(&format!(r#"{{"a":{0},"a":{0}}}"#, entry("[4]", "[0,16]"))), "the tensor a occurs twice"),
+    ] {
+        std::fs::write(toy.path("model/model.safetensors"), bytes).unwrap();
+        toy.run(&["plan", "frame0.png", "--model", "model"]).fails(3, &["model.safetensors: not a valid", word]);
+    }
     std::fs::remove_file(toy.path("model/model.safetensors")).unwrap();
     refused(&toy, 3, &["holds neither model.safetensors nor"]);
     std::fs::write(toy.path("model/model.safetensors"), whole).unwrap();
@@ -135,7 +146,7 @@ fn models() {
     std::fs::write(toy.path("model/config.json"), config).unwrap();
     let mut args = toy.sft("run", &[]);
     args[2] = toy.text("train.jsonl");
-    toy.run(&args).fails(3, &["is a file, a model is a folder"]);
+    toy.run(&args).fails(3, &["is a file, a model is a folder or a .gguf file"]);
     args[2] = "Qwen/Qwen2.5-VL-3B-Instruct".into();
     toy.run(&args).fails(3, &["no model at Qwen/", "hub"]);
     std::fs::create_dir(toy.path("hollow")).unwrap();

@@ -5,6 +5,8 @@
 //! mapped file would count as memory of ours while a large model is being quantized piece by piece. Names of any
 //! accepted spelling are found, and each tensor remembers the name its file uses so that saving writes it back.
 
+mod header;
+
 use super::{
     build::{Layout, canonical},
     gguf::{Pair, tensors::Located},
@@ -13,7 +15,6 @@ use super::{
 use crate::error::{Failure, Result, io_at};
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
-use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -109,11 +110,7 @@ impl Weights {
         // a file that another process cuts short meanwhile gives a bus error, as with every memory-mapped loader.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(io_at(path))?;
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
-            Failure::data(format!("{} is not a valid safetensors file: {e}", path.display()))
-                .hint("the download may be incomplete, or this is a Git LFS pointer")
-        })?;
-        let begin = 8 + header;
+        let (begin, metadata) = header::read(&map).map_err(|e| e.context(path.display()))?;
         let digest = Sha256::digest(&map[..begin]).into();
         let number = self.files.len();
         for (name, info) in metadata.tensors() {
