@@ -6,7 +6,11 @@ mod describe;
 use super::{Shared, print, print_json};
 use crate::{
     error::{Failure, Result},
-    policy::{Planner, Source, planner::Options},
+    policy::{
+        Planner,
+        planner::Options,
+        source::{self, Source},
+    },
     settings::{Draft, Dtype, Settings, Train},
     train::{
         checkpoint::Checkpoint,
@@ -87,6 +91,8 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
             return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
         }
     };
+    // Now, when Ctrl-C still ends the program: there may be gigabytes to download.
+    Source::resolve(settings.model.path.as_deref())?;
     let stop = Stop::on_signals()?;
     let mut progress = Progress::new(shared.quiet);
     for note in run.iter().flat_map(|run| &run.notes) {
@@ -183,7 +189,8 @@ fn load(settings: &Settings, from: Option<&Checkpoint>) -> Result<Planner> {
             ))
             .hint("give the base with --model and one adapter with --adapter"));
         }
-        (Some(adapter), _) | (None, Source::Adapter { adapter, .. }) => Some(adapter.clone()),
+        (Some(adapter), _) => Some(source::adapter_folder(adapter)?),
+        (None, Source::Adapter { adapter, .. }) => Some(adapter.clone()),
         (None, _) => None,
     };
     if let (Some(adapter), true) = (&adapter, model.train != Train::Lora) {

@@ -1,0 +1,506 @@
+//! Models by name, against a server on this machine that speaks the hub's protocol (`server.rs`): downloads, the shared
+//! cache, breaks, kills, damage, refusals, and that the token stays where it belongs. No other network is used.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod server;
+
+use server::{Asked, COMMIT, REPO, Server, git_hash, is_large, sha256};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+const WEIGHTS: &str = "model.safetensors";
+
+/// The files of a small published checkpoint, and what a planner does not need.
+fn files() -> BTreeMap<String, Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hf_parity/qwen2_5_vl/ckpt");
+    let read = |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap());
+    let mut files: BTreeMap<String, Vec<u8>> = fs::read_dir(folder).unwrap().map(|e| read(e.unwrap())).collect();
+    for extra in ["README.md", "onnx/model.onnx", "pytorch_model.bin", "a picture ü.png"] {
+        files.insert(extra.into(), b"not needed".to_vec());
+    }
+    files
+}
+
+/// The same with the weights in two shards.
+fn sharded() -> BTreeMap<String, Vec<u8>> {
+    let mut files = files();
+    let whole = files.remove(WEIGHTS).unwrap();
+    let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&whole[8..8 + length]).unwrap();
+    let (mut map, mut shards) = (serde_json::Map::new(), vec![(serde_json::Map::new(), Vec::new()); 2]);
+    for (i, (name, tensor)) in header.as_object().unwrap().iter().filter(|(n, _)| *n != "__metadata__").enumerate() {
+        let offset = |i: usize| 8 + length + tensor["data_offsets"][i].as_u64().unwrap() as usize;
+        let (head, data) = &mut shards[i % 2];
+        let begin = data.len();
+        data.extend(&whole[offset(0)..offset(1)]);
+        let mut tensor = tensor.clone();
+        tensor["data_offsets"] = serde_json::json!([begin, data.len()]);
+        head.insert(name.clone(), tensor);
+        map.insert(name.clone(), format!("model-0000{}-of-00002.safetensors", i % 2 + 1).into());
+    }
+    for (i, (head, data)) in shards.into_iter().enumerate() {
+        let mut head = serde_json::Value::Object(head).to_string();
+        head += &" ".repeat((8 - head.len() % 8) % 8);
+        let bytes = [&(head.len() as u64).to_le_bytes()[..], head.as_bytes(), &data].concat();
+        files.insert(format!("model-0000{}-of-00002.safetensors", i + 1), bytes);
+    }
+    let index = serde_json::json!({"metadata": {}, "weight_map": map});
+    files.insert("model.safetensors.index.json".into(), index.to_string().into_bytes());
+    files
+}
+
+/// A server, an empty HF_HOME and a working folder.
+struct Case {
+    server: Server,
+    dir: tempfile::TempDir,
+}
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn of(output: &Output) -> Ran {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ran { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    #[track_caller]
+    fn ok(self) -> Ran {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self
+    }
+
+    /// One error and one hint, which together say all of `words`; nothing secret.
+    #[track_caller]
+    fn fails(self, code: i32, words: &[&str]) -> Ran {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        let count = |start: &str| self.err.lines().filter(|line| line.starts_with(start)).count();
+        assert_eq!((count("error: "), count("  hint: ")), (1, 1), "{}", self.err);
+        for word in words {
+            assert!(self.err.contains(word), "{word:?} is missing in\n{}", self.err);
+        }
+        for secret in ["hf_secret", "signature", "bug in"] {
+            assert!(!self.err.contains(secret), "{}", self.err);
+        }
+        self
+    }
+}
+
+impl Case {
+    fn new(files: BTreeMap<String, Vec<u8>>) -> Case {
+        Case { server: Server::start(files), dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reinsman"));
+        for (name, _) in std::env::vars() {
+            let upper = name.to_ascii_uppercase();
+            if upper.starts_with("HF_") || upper.starts_with("HUGGING") || upper.ends_with("_PROXY") {
+                command.env_remove(name);
+            }
+        }
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env_remove("TRANSFORMERS_OFFLINE").env("HF_HOME", self.dir.path().join("hf"));
+        command.env("HF_ENDPOINT", &self.server.url);
+        command.env("HF_HUB_DOWNLOAD_TIMEOUT", "1").env("HF_HUB_ETAG_TIMEOUT", "1");
+        command
+    }
+
+    fn run(&self, command: &mut Command) -> Ran {
+        Ran::of(&command.output().unwrap())
+    }
+
+    /// Loads the tokenizer and the weights of a model in the quickest way.
+    fn plan(&self, model: &str) -> Command {
+        let frame = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/samples/real_drive/frames/udacity_07_000.jpg");
+        let frame = frame.display().to_string();
+        let mut command = self.command(&["plan", &frame, "--speed", "5", "--no-think", "--max-new-tokens", "2"]);
+        command.args(["--json", "--model", model, "--out", "plan.png"]);
+        command
+    }
+
+    fn shelf(&self) -> PathBuf {
+        self.dir.path().join("hf/hub/models--org--tiny")
+    }
+
+    fn snapshot(&self) -> PathBuf {
+        self.shelf().join("snapshots").join(COMMIT)
+    }
+
+    /// Names in a folder, sorted; empty when it is not there.
+    fn names(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.shelf().join(folder)) else { return Vec::new() };
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn incomplete(&self) -> PathBuf {
+        let weights = sha256(&self.server.state().files[WEIGHTS]);
+        self.shelf().join("blobs").join(format!("{weights}.incomplete"))
+    }
+
+    /// Requests for the content of weights since the last time.
+    fn transfers(&self) -> Vec<Asked> {
+        self.server.asked().into_iter().filter(|asked| asked.storage && asked.method == "GET").collect()
+    }
+
+    /// The cache as Python would have left it: blobs, links, a reference.
+    fn fill(&self, leave_out: &[&str]) {
+        fs::create_dir_all(self.shelf().join("blobs")).unwrap();
+        fs::create_dir_all(self.shelf().join("refs")).unwrap();
+        fs::create_dir_all(self.snapshot()).unwrap();
+        fs::write(self.shelf().join("refs/main"), COMMIT).unwrap();
+        for (name, bytes) in &self.server.state().files {
+            if name.contains(['/', ' ']) || leave_out.contains(&name.as_str()) {
+                continue;
+            }
+            let etag = if is_large(name) { sha256(bytes) } else { git_hash(bytes) };
+            fs::write(self.shelf().join("blobs").join(&etag), bytes).unwrap();
+            std::os::unix::fs::symlink(format!("../../blobs/{etag}"), self.snapshot().join(name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_name_is_downloaded_once_and_then_needs_nobody() {
+    let case = Case::new(files());
+    let first = case.run(&mut case.plan(REPO)).ok();
+    let json: serde_json::Value = serde_json::from_str(&first.out).unwrap();
+    assert_eq!(json["model"], REPO, "people see the name, not a path of the cache");
+    assert!(first.err.contains("downloading 2.9 MiB of org/tiny (commit 66285546d2b8)"), "{}", first.err);
+    assert!(first.err.contains("download model.safetensors  2.9 MiB/2.9 MiB"), "{}", first.err);
+
+    // The layout is Python's.
+    assert_eq!(fs::read_to_string(case.shelf().join("refs/main")).unwrap(), COMMIT);
+    let needed = [
+        "chat_template.json",
+        "config.json",
+        "generation_config.json",
+        WEIGHTS,
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ];
+    assert_eq!(case.names(&format!("snapshots/{COMMIT}")), needed);
+    for (name, bytes) in files().iter().filter(|(name, _)| needed.contains(&name.as_str())) {
+        let etag = if is_large(name) { sha256(bytes) } else { git_hash(bytes) };
+        let link = case.snapshot().join(name);
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("../../blobs").join(&etag), "{name}");
+        assert_eq!(&fs::read(&link).unwrap(), bytes, "{name}");
+        assert!(case.dir.path().join(format!("hf/hub/.locks/models--org--tiny/{etag}.lock")).is_file());
+    }
+    assert_eq!(case.names("blobs").len(), needed.len(), "nothing incomplete is left");
+
+    let asked = case.server.asked();
+    assert!(asked.iter().all(|a| a.token.is_none()));
+    assert_eq!(asked.iter().filter(|a| a.storage).count(), 1, "{asked:?}");
+    for pinned in [REPO, &format!("{REPO}@{COMMIT}")] {
+        let again = case.run(&mut case.plan(pinned)).ok();
+        assert_eq!((again.out, again.err), (first.out.clone(), String::new()));
+    }
+    assert_eq!(case.run(case.plan(REPO).env("HF_HUB_OFFLINE", "1")).ok().out, first.out);
+    assert_eq!(case.server.asked(), []);
+}
+
+#[test]
+fn shards_revisions_and_quiet() {
+    let case = Case::new(sharded());
+    let ran = case.run(case.plan(&format!("{REPO}@v1")).arg("--quiet")).ok();
+    assert_eq!(ran.err, "");
+    assert_eq!(fs::read_to_string(case.shelf().join("refs/v1")).unwrap(), COMMIT);
+    assert!(case.snapshot().join("model-00002-of-00002.safetensors").is_file());
+    assert_eq!(case.transfers().len(), 2);
+    // Another name of the same commit needs the list and nothing else.
+    case.run(&mut case.plan(&format!("{REPO}@refs/pr/7"))).ok();
+    let asked = case.server.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(fs::read_to_string(case.shelf().join("refs/refs/pr/7")).unwrap(), COMMIT);
+    case.run(&mut case.plan(&format!("{REPO}@v9"))).fails(3, &["no revision \"v9\"", "/tree/main"]);
+}
+
+#[test]
+fn offline_is_offline() {
+    let case = Case::new(files());
+    let offline = |model: &str| case.run(case.plan(model).env("HF_HUB_OFFLINE", "1"));
+    offline(REPO).fails(3, &[REPO, "not in the cache", "HF_HUB_OFFLINE"]);
+    case.fill(&[WEIGHTS]);
+    offline(REPO).fails(3, &["only without model.safetensors", "HF_HUB_OFFLINE"]);
+    assert_eq!(case.server.asked(), []);
+}
+
+#[test]
+fn a_cache_that_python_filled_is_used_and_completed() {
+    let case = Case::new(files());
+    case.fill(&[]);
+    case.run(&mut case.plan(REPO)).ok();
+    assert_eq!(case.server.asked(), []);
+    // Only the model was loaded there, not its processor: nothing but that is asked for.
+    let case = Case::new(files());
+    case.fill(&["tokenizer.json", "preprocessor_config.json"]);
+    case.run(&mut case.plan(REPO)).ok();
+    let paths: Vec<String> = case.server.asked().into_iter().map(|a| format!("{} {}", a.method, a.path)).collect();
+    assert_eq!(paths.len(), 5, "{paths:?}");
+    assert!(!paths.iter().any(|path| path.contains(WEIGHTS)), "{paths:?}");
+    // HF_HUB_CACHE goes before HF_HOME.
+    let elsewhere = case.dir.path().join("elsewhere");
+    fs::rename(case.dir.path().join("hf/hub"), &elsewhere).unwrap();
+    case.run(case.plan(REPO).env("HF_HUB_CACHE", &elsewhere).env("HF_HUB_OFFLINE", "1")).ok();
+}
+
+#[test]
+fn looking_at_data_needs_no_weights() {
+    let case = Case::new(files());
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/samples/real_drive/test.jsonl").display().to_string();
+    let mut command = case.command(&["data", "show", &data, "--n", "1", "--model", REPO]);
+    case.run(&mut command).ok();
+    assert!(!case.server.asked().iter().any(|asked| asked.path.contains(WEIGHTS)));
+    case.run(case.plan(REPO).env("HF_HUB_OFFLINE", "1")).fails(3, &["only without model.safetensors"]);
+    case.run(&mut case.plan(REPO)).ok();
+}
+
+#[test]
+fn a_broken_transfer_continues_where_it_broke() {
+    let case = Case::new(files());
+    case.server.state().cut = Some((1_000_000, 2));
+    case.run(&mut case.plan(REPO)).ok();
+    let ranges: Vec<Option<String>> = case.transfers().into_iter().map(|asked| asked.range).collect();
+    assert_eq!(ranges, [None, Some("bytes=1000000-".into()), Some("bytes=2000000-".into())]);
+
+    // Also when no length was announced, so that an early end looks like the end.
+    let case = Case::new(files());
+    (case.server.state().cut, case.server.state().no_length) = (Some((1_000_000, 1)), true);
+    case.run(&mut case.plan(REPO)).ok();
+    assert_eq!(case.transfers()[1].range.as_deref(), Some("bytes=1000000-"));
+}
+
+#[test]
+fn what_never_gets_through_is_kept_for_the_next_time() {
+    let case = Case::new(files());
+    case.server.state().cut = Some((300_000, 5));
+    case.run(&mut case.plan(REPO))
+        .fails(3, &["model.safetensors of org/tiny", "1.4 MiB of 2.9 MiB", "continues where"]);
+    assert_eq!(fs::metadata(case.incomplete()).unwrap().len(), 1_500_000);
+    assert!(!case.shelf().join("refs").exists() && !case.snapshot().join(WEIGHTS).exists());
+    drop(case.server.asked());
+    case.run(&mut case.plan(REPO)).ok();
+    let transfers = case.transfers();
+    assert_eq!((transfers.len(), transfers[0].range.as_deref()), (1, Some("bytes=1500000-")));
+}
+
+#[test]
+fn a_server_without_ranges_begins_again() {
+    let case = Case::new(files());
+    (case.server.state().cut, case.server.state().no_ranges) = (Some((1_000_000, 1)), true);
+    case.run(&mut case.plan(REPO)).ok();
+    assert_eq!(case.transfers().len(), 2);
+    assert_eq!(fs::read(case.snapshot().join(WEIGHTS)).unwrap(), files()[WEIGHTS]);
+}
+
+#[test]
+fn leftovers_that_are_wrong_or_too_long_are_replaced() {
+    for leftover in [vec![7_u8; 500_000], vec![7; 9_000_000], vec![7; files()[WEIGHTS].len()]] {
+        let case = Case::new(files());
+        fs::create_dir_all(case.shelf().join("blobs")).unwrap();
+        fs::write(case.incomplete(), &leftover).unwrap();
+        case.run(&mut case.plan(REPO)).ok();
+        assert_eq!(fs::read(case.snapshot().join(WEIGHTS)).unwrap(), files()[WEIGHTS]);
+    }
+}
+
+#[test]
+fn damage_is_refused_and_removed() {
+    let whole = files()[WEIGHTS].clone();
+    let flipped: Vec<u8> = whole.iter().enumerate().map(|(i, b)| b ^ u8::from(i == 99)).collect();
+    let longer = [whole.as_slice(), b"x"].concat();
+    for (file, content, no_length, words) in [
+        (WEIGHTS, flipped, false, ["is damaged", "sha256"]),
+        (WEIGHTS, whole[..1000].to_vec(), false, ["1000 bytes instead of", "removed"]),
+        (WEIGHTS, longer.clone(), false, ["bytes instead of", "removed"]),
+        (WEIGHTS, longer, true, ["more bytes instead of", "removed"]),
+        ("config.json", vec![b' '; files()["config.json"].len()], false, ["config.json", "git hash"]),
+    ] {
+        let case = Case::new(files());
+        case.server.state().instead.insert(file.into(), content);
+        case.server.state().no_length = no_length;
+        case.run(&mut case.plan(REPO)).fails(3, &words);
+        let blobs = case.names("blobs");
+        assert!(!blobs.iter().any(|name| name.ends_with(".incomplete")), "{blobs:?}");
+        assert!(!case.shelf().join("refs").exists() && !case.snapshot().join(file).exists());
+        case.server.state().instead.clear();
+        case.run(&mut case.plan(REPO)).ok();
+    }
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let case = Case::new(files());
+    let says = |status, code, token: &str, words: &[&str]| {
+        case.server.state().status = Some((status, code));
+        case.run(case.plan(REPO).env("HF_TOKEN", token)).fails(3, words);
+    };
+    says(401, "", "", &["without a token (401)", "HF_TOKEN", "/settings/tokens", "no folder here"]);
+    says(401, "GatedRepo", "", &["gated", "HF_TOKEN", "accept the conditions on http://127.0.0.1", "/org/tiny"]);
+    says(403, "GatedRepo", "hf_secret", &["the token may not read it (403)", "accept the conditions"]);
+    says(401, "", "hf_secret", &["does not give it to this token (401)"]);
+    says(404, "RepoNotFound", "", &["org/tiny is no folder here and no model on 127.0.0.1", "spelling"]);
+    says(503, "", "", &["answers 503"]);
+    assert_eq!(case.server.asked().iter().filter(|asked| asked.token.is_none()).count(), 3 + 5, "503 is tried again");
+    case.server.state().status = None;
+    case.run(&mut case.plan("org/other")).fails(3, &["org/other", "404"]);
+    for name in ["org/..", "org/a b", "org/a@../../b", "https://huggingface.co/org/tiny"] {
+        case.run(&mut case.plan(name)).fails(2, &["neither a folder nor a name", "org/name"]);
+    }
+    case.run(case.plan(REPO).env("HF_ENDPOINT", "nonsense")).fails(2, &["HF_ENDPOINT", "nonsense"]);
+    case.run(case.plan(REPO).env("HF_ENDPOINT", "http://127.0.0.1:1")).fails(3, &["cannot be reached", "HF_ENDPOINT"]);
+    case.run(case.plan(REPO).env("HF_TOKEN", "hf_secret\nX: y")).fails(2, &["HF_TOKEN"]);
+}
+
+#[test]
+fn the_token_goes_to_the_hub_and_not_to_its_storage() {
+    let case = Case::new(files());
+    case.server.state().needs = Some("hf_secret".into());
+    fs::create_dir_all(case.dir.path().join("hf")).unwrap();
+    fs::write(case.dir.path().join("hf/token"), "hf_secret\n").unwrap();
+    case.run(&mut case.plan(REPO)).ok();
+    let asked = case.server.asked();
+    for one in &asked {
+        assert_eq!(one.token.as_deref(), (!one.storage).then_some("Bearer hf_secret"), "{one:?}");
+    }
+    assert!(asked.iter().any(|one| one.storage));
+    let doctor = case.run(&mut case.command(&["doctor"]));
+    let line = doctor.out.lines().find(|line| line.contains("hub")).unwrap();
+    for word in [case.server.url.as_str(), "hf/hub", "a token", "downloads allowed"] {
+        assert!(line.contains(word), "{line}");
+    }
+    assert!(!doctor.out.contains("hf_secret"));
+    assert_eq!(case.server.asked(), [], "doctor asks nobody");
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    for about in ["/api/", "config.json", "/stored/"] {
+        let case = Case::new(files());
+        case.server.state().silent_about = Some(about.into());
+        let mut command = case.plan(REPO);
+        command.env("HF_HUB_DOWNLOAD_TIMEOUT", "0.2").env("HF_HUB_ETAG_TIMEOUT", "0.2");
+        case.run(&mut command).fails(3, &["did not answer in time", "HF_HUB_DOWNLOAD_TIMEOUT"]);
+    }
+    // A transfer that stands still.
+    let case = Case::new(files());
+    case.server.state().slowly = Some((2_000_000, Duration::from_secs(20)));
+    let mut command = case.plan(REPO);
+    command.env("HF_HUB_DOWNLOAD_TIMEOUT", "0.2").env("HF_HUB_ETAG_TIMEOUT", "0.2");
+    // The second request brings the rest.
+    case.run(&mut command).ok();
+    assert_eq!(case.transfers()[1].range.as_deref(), Some("bytes=2000000-"));
+}
+
+#[test]
+fn names_that_leave_their_folder_are_refused() {
+    for name in ["../../evil.json", "/etc/evil", "a/../../b", "a\\b", "a\nb"] {
+        let case = Case::new(files());
+        case.server.state().listed = vec![name.into()];
+        case.run(&mut case.plan(REPO)).fails(3, &["leaves its folder"]);
+        assert!(!case.dir.path().join("hf").exists());
+    }
+    let mut files = sharded();
+    files.insert(
+        "model.safetensors.index.json".into(),
+        br#"{"weight_map":{"a":"../../../../evil.safetensors"}}"#.to_vec(),
+    );
+    let case = Case::new(files);
+    case.run(&mut case.plan(REPO)).fails(3, &["names no files beside it"]);
+}
+
+#[test]
+fn what_is_no_planner_is_refused_before_anything_is_downloaded() {
+    let only = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), b"x".to_vec())).collect();
+    for (names, words) in [
+        (&["README.md", "model-q4_k_m.gguf"][..], ["only GGUF files", "--local-dir"]),
+        (&["config.json", "pytorch_model.bin"], ["pickle", "safetensors"]),
+        (&["README.md"], ["no config.json", "Qwen2.5-VL"]),
+    ] {
+        let case = Case::new(only(names));
+        case.run(&mut case.plan(REPO)).fails(3, &words);
+        assert_eq!(case.server.asked().len(), 1);
+    }
+    let case = Case::new(files());
+    case.server.state().commit = "../../x".into();
+    case.run(&mut case.plan(&format!("{REPO}@main"))).fails(3, &["no commit", "HF_ENDPOINT"]);
+}
+
+#[test]
+fn a_killed_download_leaves_nothing_visible_and_continues() {
+    let case = Case::new(files());
+    case.server.state().slowly = Some((100_000, Duration::from_millis(50)));
+    let mut child = case.plan(REPO).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = || fs::metadata(case.incomplete()).is_ok_and(|m| m.len() > 300_000);
+    for _ in 0..600 {
+        if begun() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(begun());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let have = fs::metadata(case.incomplete()).unwrap().len();
+    assert!(!case.snapshot().join(WEIGHTS).exists() && !case.shelf().join("refs").exists());
+    case.run(case.plan(REPO).env("HF_HUB_OFFLINE", "1")).fails(3, &["not in the cache"]);
+    case.server.state().slowly = None;
+    drop(case.server.asked());
+    case.run(&mut case.plan(REPO)).ok();
+    assert_eq!(case.transfers()[0].range, Some(format!("bytes={have}-")));
+}
+
+#[test]
+fn processes_that_want_the_same_download_it_once() {
+    let case = Case::new(files());
+    case.server.state().slowly = Some((500_000, Duration::from_millis(100)));
+    let children: Vec<_> = (0..3)
+        .map(|i| {
+            let mut command = case.plan(REPO);
+            command.args(["--out", &format!("{i}.png")]).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    let outputs: Vec<Ran> = children.into_iter().map(|c| Ran::of(&c.wait_with_output().unwrap())).collect();
+    for ran in outputs {
+        ran.ok();
+    }
+    assert_eq!(case.transfers().len(), 1);
+}
+
+#[test]
+fn adapters_name_their_base_on_the_hub_both_ways() {
+    let case = Case::new(files());
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/samples/real_drive/test.jsonl").display().to_string();
+    let sets = ["sft.max_steps=1", "sft.save_steps=1", "sft.max_pixels=3136", "lora.r=2", "sft.warmup_steps=0"];
+    let mut sft = case.command(&["sft", "--model", REPO, "--data", &data, "--out", "run"]);
+    for set in sets {
+        sft.args(["--set", set]);
+    }
+    case.run(&mut sft).ok();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(case.dir.path().join("run/ckpt")).unwrap() {
+        let path = entry.unwrap().path().join("adapter/adapter_config.json");
+        found.extend(fs::read(path).ok());
+    }
+    let config: serde_json::Value = serde_json::from_slice(&found[0]).unwrap();
+    assert_eq!((&config["base_model_name_or_path"], &config["revision"]), (&REPO.into(), &COMMIT.into()));
+    // On another machine the base is fetched by that name.
+    fs::remove_dir_all(case.dir.path().join("hf")).unwrap();
+    case.run(&mut case.plan("run")).ok();
+    assert!(case.shelf().join("blobs").is_dir());
+    case.run(case.plan("run").env("HF_HOME", case.dir.path().join("x")).env("HF_HUB_OFFLINE", "1"))
+        .fails(3, &["base model of", "org/tiny", "HF_HUB_OFFLINE"]);
+}
