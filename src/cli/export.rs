@@ -23,7 +23,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Model, adapter or run folder (default: the embedded planner)
+    /// Model, adapter or run folder, or a name on the hub (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
     /// Number format of the weights

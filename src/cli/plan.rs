@@ -35,7 +35,7 @@ pub struct Args {
     /// A frame, a folder of frames or a pattern such as "clip/*.jpg" (default: bundled frames)
     #[arg(value_name = "IMAGE|FOLDER|GLOB")]
     pub image: Vec<String>,
-    /// Model folder or run folder (default: the embedded planner)
+    /// Model folder, run folder or name on the hub, such as Qwen/Qwen2.5-VL-3B-Instruct (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
     /// Ego speed in metres per second

@@ -36,10 +36,10 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Model folder to start from (default: the embedded planner)
+    /// Model folder or name on the hub to start from (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
-    /// PEFT adapter folder to continue from
+    /// PEFT adapter folder or name on the hub to continue from
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
     /// Training records; may be given several times

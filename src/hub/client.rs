@@ -231,6 +231,10 @@ impl<'a> Client<'a> {
                 | io::ErrorKind::HostUnreachable
                 | io::ErrorKind::NetworkUnreachable
                 | io::ErrorKind::AddrNotAvailable => Trouble::Unreachable(e.to_string()),
+                // The system's resolver has no error kind of its own.
+                _ if e.to_string().contains("failed to lookup address") => {
+                    Trouble::Unreachable(format!("no address of {host} is known"))
+                }
                 io::ErrorKind::InvalidData => untrusted(host, &e.to_string()),
                 _ => Trouble::Passing(e.to_string(), None),
             },

@@ -80,10 +80,12 @@ fn weights(names: &[&str], folder: &Path) -> Result<Vec<String>> {
         return Ok(vec![SINGLE.into()]);
     }
     let index = folder.join(INDEX);
-    let shards =
-        shards(&index).ok_or_else(|| Failure::data(format!("{} names no files beside it", index.display())))?;
+    let shards = shards(&index).ok_or_else(|| {
+        Failure::data(format!("{} names no files beside it", index.display())).hint("choose another revision or model")
+    })?;
     match shards.iter().find(|shard| !names.contains(&shard.as_str()) || !shard.ends_with(".safetensors")) {
-        Some(odd) => Err(Failure::data(format!("{} names {odd}, which the model does not have", index.display()))),
+        Some(odd) => Err(Failure::data(format!("{} names {odd}, which the model does not have", index.display()))
+            .hint("choose another revision or model")),
         None => Ok(shards.into_iter().collect()),
     }
 }
@@ -103,6 +105,8 @@ struct Meter {
     total: u64,
     fresh: u64,
     begin: Instant,
+    /// Small files are shown only when they take their time.
+    weights: bool,
 }
 
 impl Meter {
@@ -132,7 +136,7 @@ impl Fetch<'_> {
             let size = human_bytes(missing);
             self.progress.note(&format!("downloading {size} of {name} (commit {commit}) into {}", cache.display()));
         }
-        let mut meter = Meter { done: 0, total, fresh: 0, begin: Instant::now() };
+        let mut meter = Meter { done: 0, total, fresh: 0, begin: Instant::now(), weights };
         for (file, about) in &parts {
             self.one(file, about, &mut meter)?;
         }
@@ -235,7 +239,7 @@ impl Fetch<'_> {
                     have = sum.restart(&mut output, about).map_err(io_at(&path))?;
                 }
                 Err(Trouble::Final(failure)) => {
-                    // What cannot become right is not kept: a file of the wrong size, or one that lost its model.
+                    // Nothing of it can be used: what came had the wrong size, or nothing came.
                     if have == 0 {
                         let _ = fs::remove_file(&path);
                     }
@@ -314,7 +318,9 @@ impl Fetch<'_> {
             *have += n as u64;
             meter.done += n as u64;
             meter.fresh += n as u64;
-            self.progress.line(meter.done >= meter.total, || meter.text(file));
+            if meter.weights || meter.begin.elapsed() > Duration::from_secs(2) {
+                self.progress.line(meter.weights && meter.done >= meter.total, || meter.text(file));
+            }
         }
     }
 
