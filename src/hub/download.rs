@@ -128,8 +128,9 @@ impl Fetch<'_> {
             let (size, most) = (human_bytes(about.size), human_bytes(MAX_SMALL));
             return Err(Failure::data(format!("{file} of {} has {size}, at most {most} are read", self.client.name)));
         }
-        let missing: u64 = parts.iter().map(|(_, about)| about.size - self.present(about)).sum();
-        let total = parts.iter().fold(0_u64, |sum, (_, about)| sum.saturating_add(about.size));
+        let sum = |bytes: &dyn Fn(&About) -> u64| parts.iter().fold(0_u64, |sum, (_, a)| sum.saturating_add(bytes(a)));
+        let missing = sum(&|about| about.size - self.present(about));
+        let total = sum(&|about| about.size);
         self.room(missing)?;
         if weights && missing > 0 {
             let (name, commit, cache) = (self.client.name, &self.commit[..12], &self.client.settings.cache);
@@ -181,7 +182,7 @@ impl Fetch<'_> {
             let renamed = fs::rename(self.incomplete(about), &blob).and_then(|()| RealFs.sync_dir(folder));
             renamed.map_err(io_at(&blob))?;
         }
-        meter.done = before + about.size;
+        meter.done = before.saturating_add(about.size);
         link(&about.etag, &blob, &self.folder.join(file))?;
         drop(lock);
         Ok(())

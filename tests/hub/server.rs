@@ -191,11 +191,12 @@ fn answer(state: &Mutex<State>, large: &str, storage: bool, mut stream: TcpStrea
         head += &format!("Content-Range: bytes {from}-{}/{}\r\n", bytes.len() - 1, bytes.len());
     }
     let mut body = if method == "HEAD" { &[][..] } else { &bytes[from..] };
-    if method == "GET" && is_large(file) {
-        if let Some((after, times)) = s.cut.filter(|(_, times)| *times > 0) {
-            body = &body[..after.min(body.len())];
-            s.cut = Some((after, times - 1));
-        }
+    if method == "GET"
+        && is_large(file)
+        && let Some((after, times)) = s.cut.filter(|(_, times)| *times > 0)
+    {
+        body = &body[..after.min(body.len())];
+        s.cut = Some((after, times - 1));
     }
     let slowly = s.slowly.filter(|_| is_large(file));
     drop(s);
