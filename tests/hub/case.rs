@@ -105,7 +105,8 @@ impl Case {
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         command.env_remove("TRANSFORMERS_OFFLINE").env("HF_HOME", self.dir.path().join("hf"));
         command.env("HF_ENDPOINT", &self.server.url);
-        command.env("HF_HUB_DOWNLOAD_TIMEOUT", "1").env("HF_HUB_ETAG_TIMEOUT", "1");
+        // Long enough for a busy machine; the pauses before new attempts follow it.
+        command.env("HF_HUB_DOWNLOAD_TIMEOUT", "5").env("HF_HUB_ETAG_TIMEOUT", "3");
         command
     }
 
