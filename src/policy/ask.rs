@@ -160,7 +160,7 @@ impl Planner {
             samples,
             max_new_tokens: decoding.max_new_tokens,
             eos: tokenizer.eos().to_vec(),
-            logp_temperature: 1.0,
+            ..GenerateOptions::default()
         };
         let mut choose = |row: usize, logits: &mut [f32]| {
             let choice = decoding.sampling.choose(logits, &contexts[row], &mut streams[row])?;
@@ -193,10 +193,17 @@ impl Planner {
         let model_rows: Vec<Row> =
             rows.iter().zip(&visuals).map(|(row, visuals)| Row { ids: &row.ids, visuals }).collect();
         let batch = Batch::left_padded(self.vlm.config(), &model_rows, self.encoder.tokenizer.pad())?;
-        let pixels: Vec<Pixels> = rows.iter().flat_map(|row| row.pixels.iter().cloned()).collect();
-        let images = match Pixels::concat(&pixels)? {
-            Some((values, grids)) => Some(self.vlm.frozen()?.encode_images(&values, &grids)?),
-            None => None,
+        // The pictures of a row go through the tower alone: its answer must not depend on its neighbours by rounding.
+        let mut features = Vec::new();
+        for row in rows {
+            if let Some((values, grids)) = Pixels::concat(&row.pixels)? {
+                features.push(self.vlm.frozen()?.encode_images(&values, &grids)?);
+            }
+        }
+        let images = match &features[..] {
+            [] => None,
+            [one] => Some(one.clone()),
+            all => Some(ImageFeatures::concat(&all.iter().collect::<Vec<_>>())?),
         };
         Ok((batch, images))
     }

@@ -14,7 +14,8 @@ mod filters;
 
 pub use filters::{argmax, probabilities};
 
-use filters::{ban_repeats, draw, keep_min_p, keep_top_k, keep_top_p, log_probability, penalise};
+use super::ops::{largest, log_sum_exp};
+use filters::{ban_repeats, draw, keep_min_p, keep_top_k, keep_top_p, penalise};
 
 /// How a token is chosen; the names are those of `generation_config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,7 +159,7 @@ impl SamplingParams {
                 keep_min_p(&mut scores, self.min_p);
             }
         }
-        if scores.iter().all(|s| *s == f32::NEG_INFINITY) {
+        if largest(&scores) == f32::NEG_INFINITY {
             return Err(Failure::device("every token is excluded").hint("lower no_repeat_ngram_size"));
         }
         Ok(scores)
@@ -169,7 +170,8 @@ impl SamplingParams {
         let scores = self.process(logits, context)?;
         let token = if self.do_sample { draw(&scores, stream.uniform()) } else { argmax(&scores) };
         let temperature = if self.do_sample { self.temperature } else { 1. };
-        Ok(Choice { token: token as u32, logp: log_probability(logits, token, temperature) as f32 })
+        let logp = f64::from(logits[token]) / temperature - log_sum_exp(logits, temperature);
+        Ok(Choice { token: token as u32, logp: logp as f32 })
     }
 }
 
@@ -184,7 +186,10 @@ pub struct Choice {
 
 /// Fails on an empty row, NaN or +infinity, naming the first such token.
 fn check_logits(logits: &[f32]) -> Result<()> {
-    match logits.iter().position(|x| x.is_nan() || *x == f32::INFINITY) {
+    let bad = |x: &f32| x.is_nan() | (*x == f32::INFINITY);
+    // One pass without branches first: it is vectorised, a search is not.
+    let any = logits.iter().fold(false, |any, x| any | bad(x));
+    match if any { logits.iter().position(bad) } else { None } {
         Some(at) => Err(Failure::device(format!("the logit of token {at} is {}", logits[at]))
             .hint("the weights or the image are damaged, or training diverged: go back to an earlier checkpoint")),
         None if logits.is_empty() => Err(Failure::device("no logits to choose from")),

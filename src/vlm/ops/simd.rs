@@ -192,14 +192,23 @@ pub(super) fn dot4x4<const FMA: bool>(x: [&[f32]; 4], w: [&[f32]; 4], ahead: &[f
         }
         i += LANES;
     }
-    let sums = |s: [[f32; LANES]; 4], x: &[f32]| {
-        let mut sums = s.map(lane_sum);
-        for (sum, w) in sums.iter_mut().zip([w0, w1, w2, w3]) {
-            *sum = (whole..n).fold(*sum, |sum, i| madd::<FMA>(x[i], w[i], sum));
-        }
-        sums
-    };
-    [sums([a0, a1, a2, a3], x0), sums([b0, b1, b2, b3], x1), sums([c0, c1, c2, c3], x2), sums([d0, d1, d2, d3], x3)]
+    [
+        [finish::<FMA>(a0, x0, w0), finish::<FMA>(a1, x0, w1), finish::<FMA>(a2, x0, w2), finish::<FMA>(a3, x0, w3)],
+        [finish::<FMA>(b0, x1, w0), finish::<FMA>(b1, x1, w1), finish::<FMA>(b2, x1, w2), finish::<FMA>(b3, x1, w3)],
+        [finish::<FMA>(c0, x2, w0), finish::<FMA>(c1, x2, w1), finish::<FMA>(c2, x2, w2), finish::<FMA>(c3, x2, w3)],
+        [finish::<FMA>(d0, x3, w0), finish::<FMA>(d1, x3, w1), finish::<FMA>(d2, x3, w2), finish::<FMA>(d3, x3, w3)],
+    ]
+}
+
+/// Sum of the lanes and of the products that fill no lane. A function, not a closure: those were not inlined, and every
+/// fused multiply-add became a call.
+#[inline(always)]
+fn finish<const FMA: bool>(lanes: [f32; LANES], x: &[f32], w: &[f32]) -> f32 {
+    let mut sum = lane_sum(lanes);
+    for i in x.len() - x.len() % LANES..x.len() {
+        sum = madd::<FMA>(x[i], w[i], sum);
+    }
+    sum
 }
 
 /// Inner products of one row with four, each summed in an order that depends on the length alone, the same as in
@@ -226,8 +235,7 @@ pub(super) fn dot4<const FMA: bool>(x: [&[f32]; 4], w: &[f32], ahead: &[f32], li
         }
         i += LANES;
     }
-    let tail = |s: [f32; LANES], x: &[f32]| (whole..n).fold(lane_sum(s), |sum, i| madd::<FMA>(x[i], w[i], sum));
-    [tail(s0, x0), tail(s1, x1), tail(s2, x2), tail(s3, x3)]
+    [finish::<FMA>(s0, x0, w), finish::<FMA>(s1, x1, w), finish::<FMA>(s2, x2, w), finish::<FMA>(s3, x3, w)]
 }
 
 /// One inner product with the bits of [`dot4`].
@@ -243,7 +251,11 @@ pub(super) fn dot1<const FMA: bool>(x: &[f32], w: &[f32]) -> f32 {
             lanes[lane] = madd::<FMA>(x[lane], w[lane], lanes[lane]);
         }
     }
-    x_tail.iter().zip(w_tail).fold(lane_sum(lanes), |sum, (x, w)| madd::<FMA>(*x, *w, sum))
+    let mut sum = lane_sum(lanes);
+    for (x, w) in x_tail.iter().zip(w_tail) {
+        sum = madd::<FMA>(*x, *w, sum);
+    }
+    sum
 }
 
 /// `y += a * x`.
