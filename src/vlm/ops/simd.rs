@@ -157,7 +157,12 @@ fn prefetch(data: &[f32], at: usize) {
 /// asked for per 16 columns: the weights that come next arrive while these are multiplied (8 x 512 by 40 M weights:
 /// 9 ms instead of 15).
 #[inline(always)]
-pub(in crate::vlm) fn dot4x4<const FMA: bool>(x: [&[f32]; 4], w: [&[f32]; 4], ahead: &[f32], lines: usize) -> [[f32; 4]; 4] {
+pub(in crate::vlm) fn dot4x4<const FMA: bool>(
+    x: [&[f32]; 4],
+    w: [&[f32]; 4],
+    ahead: &[f32],
+    lines: usize,
+) -> [[f32; 4]; 4] {
     let n = x[0].len();
     let ([x0, x1, x2, x3], [w0, w1, w2, w3]) = (x.map(|x| &x[..n]), w.map(|w| &w[..n]));
     let (mut a0, mut a1, mut a2, mut a3) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
