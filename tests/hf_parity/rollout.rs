@@ -73,19 +73,29 @@ fn decoded(vlm: &Vlm, prompt: &Prompt, ids: &[u32], temperature: f64) -> Vec<f32
     out.remove(0).logps
 }
 
-/// The table: how the weights are held.
-fn forms(family: &Path) -> Vec<(&'static str, Vlm)> {
+/// Packed weights see inputs rounded to 15 bits. Attention differs by f32 rounding between the three ways, which flips
+/// some of those bits, so they agree to what the rounding is worth (measured up to 8e-4) and not to 1e-4.
+const QUANTIZED: f32 = 1e-3;
+
+/// The table: how the weights are held, and how near the log-probabilities must be.
+fn forms(family: &Path) -> Vec<(&'static str, Vlm, f32)> {
     let load = |quant: Option<Kind>| {
         let quant = quant.map(|kind| store::Options { cache: None, ..store::Options::new(kind) });
         Vlm::load(&family.join("ckpt"), &LoadOptions { quant, ..Default::default() }).unwrap()
     };
-    let mut forms = vec![("f32", load(None)), ("q8_0", load(Some(Kind::Q8_0))), ("q4_k", load(Some(Kind::Q4K)))];
+    let mut forms = vec![
+        ("f32", load(None), 1e-4),
+        ("q8_0", load(Some(Kind::Q8_0)), QUANTIZED),
+        ("q4_k", load(Some(Kind::Q4K)), QUANTIZED),
+    ];
     if family.join("lora_adapter").is_dir() {
-        for (name, quant) in [("f32 with a trained adapter", None), ("q8_0 with a trained adapter", Some(Kind::Q8_0))] {
+        for (name, quant, tolerance) in
+            [("f32 with an adapter", None, 1e-4), ("q8_0 with an adapter", Some(Kind::Q8_0), QUANTIZED)]
+        {
             let mut vlm = load(quant);
             vlm.load_adapter(&family.join("lora_adapter"), true).unwrap();
             assert!(!vlm.vars().is_empty());
-            forms.push((name, vlm));
+            forms.push((name, vlm, tolerance));
         }
     }
     forms
@@ -95,7 +105,7 @@ fn forms(family: &Path) -> Vec<(&'static str, Vlm)> {
 fn training_decoding_and_rollouts_agree() {
     const TEMPERATURE: f64 = 0.8;
     for family in support::families() {
-        for (form, vlm) in forms(&family) {
+        for (form, vlm, tolerance) in forms(&family) {
             let prompts = prompts(&family, &vlm);
             assert!(!prompts.is_empty(), "{}: no prompts", family.display());
             let options = GenerateOptions { max_new_tokens: 8, logp_temperature: TEMPERATURE, ..Default::default() };
@@ -114,7 +124,7 @@ fn training_decoding_and_rollouts_agree() {
                         assert_eq!(logps.len(), training.len());
                         let apart = logps.iter().zip(&training).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
                         let place = format!("{} {form} {}", family.display(), prompt.name);
-                        assert!(apart <= 1e-4, "{place}: {what} is {apart:e} from the training forward");
+                        assert!(apart <= tolerance, "{place}: {what} is {apart:e} from the training forward");
                     }
                 }
             }
