@@ -62,7 +62,7 @@ fn weights_come_back_within_the_rounding_of_the_format() {
     for (dtype, kind, rounding) in
         [("f32", DType::F32, 0.0), ("bf16", DType::BF16, 1.0 / 256.0), ("f16", DType::F16, 1.0 / 2048.0)]
     {
-        good(dir.path(), &format!("export --model tiny --dtype {dtype} --out {dtype}"));
+        good(dir.path(), &format!("export --model tiny --merge {dtype} --out {dtype}"));
         let after = weights(&dir.path().join(dtype));
         assert!(after.values().all(|tensor| tensor.dtype() == kind), "{dtype}");
         let off = difference(&before, &after);
@@ -85,7 +85,7 @@ fn an_adapter_is_merged_into_its_base() {
     let data = format!("{SOURCE}/data/samples/real_drive/train.jsonl");
     let set = "--set sft.max_steps=3 --set sft.learning_rate=0.05 --set sft.warmup_ratio=0 --set model.train=lora";
     good(dir.path(), &format!("sft --quiet --model tiny --data {data} {set} --out run"));
-    good(dir.path(), "export --model run --out merged");
+    good(dir.path(), "export --model run --merge f32 --out merged");
     let change = difference(&weights(&dir.path().join("tiny")), &weights(&dir.path().join("merged")));
     assert!(change > 1e-3, "the adapter changed nothing: {change}");
     let [base, run, merged] = ["tiny", "run", "merged"].map(|model| loss(dir.path(), model));
@@ -96,17 +96,17 @@ fn an_adapter_is_merged_into_its_base() {
 #[test]
 fn a_model_is_replaced_only_when_asked_and_other_files_stay() {
     let dir = workplace();
-    good(dir.path(), "export --model tiny --out out");
+    good(dir.path(), "export --model tiny --merge f32 --out out");
     fs::write(dir.path().join("out/shape.json"), "{}").unwrap();
     let before = fs::read(dir.path().join("out/model.safetensors")).unwrap();
-    let (code, _, err) = run(dir.path(), "export --model tiny --dtype f16 --out out");
+    let (code, _, err) = run(dir.path(), "export --model tiny --merge f16 --out out");
     assert!(code == 2 && err.contains("already holds a model") && err.contains("--force"), "{code} {err}");
     assert_eq!(fs::read(dir.path().join("out/model.safetensors")).unwrap(), before);
-    good(dir.path(), "export --model tiny --dtype f16 --out out --force");
+    good(dir.path(), "export --model tiny --merge f16 --out out --force");
     assert!(fs::read(dir.path().join("out/model.safetensors")).unwrap().len() < before.len());
     assert_eq!(fs::read(dir.path().join("out/shape.json")).unwrap(), b"{}");
     fs::write(dir.path().join("out/model.safetensors.index.json"), "{}").unwrap();
-    let (code, _, err) = run(dir.path(), "export --model tiny --out out --force");
+    let (code, _, err) = run(dir.path(), "export --model tiny --merge f32 --out out --force");
     assert!(code == 2 && err.contains("index.json"), "{code} {err}");
 }
 
@@ -118,21 +118,21 @@ fn bad_input_exits_with_its_code_and_writes_nothing() {
     let large = (tensors[name].ones_like().unwrap() * 1e5).unwrap();
     tensors.insert(name.into(), large);
     candle_core::safetensors::save(&tensors, dir.path().join("tiny/model.safetensors")).unwrap();
-    let (code, _, err) = run(dir.path(), "export --model tiny --dtype f16 --out out");
+    let (code, _, err) = run(dir.path(), "export --model tiny --merge f16 --out out");
     assert!(code == 2 && err.contains(name) && err.contains("bf16"), "{code} {err}");
     assert!(!dir.path().join("out").exists());
-    good(dir.path(), "export --model tiny --dtype bf16 --out out");
-    assert_eq!(run(dir.path(), "export --model tiny --dtype q4 --out x").0, 2);
-    assert_eq!(run(dir.path(), "export --model missing --out x").0, 3);
+    good(dir.path(), "export --model tiny --merge bf16 --out out");
+    assert_eq!(run(dir.path(), "export --model tiny --merge q4 --out x").0, 2);
+    assert_eq!(run(dir.path(), "export --model missing --merge f32 --out x").0, 3);
     fs::write(dir.path().join("file"), "").unwrap();
-    assert_eq!(run(dir.path(), "export --model tiny --out file/x").0, 3);
+    assert_eq!(run(dir.path(), "export --model tiny --merge f32 --out file/x").0, 3);
 }
 
 #[test]
 fn the_number_format_in_a_public_config_is_renamed() {
     let dir = tempfile::tempdir().unwrap();
     let model = format!("{SOURCE}/tests/fixtures/hf_parity/qwen2_5_vl/ckpt");
-    good(dir.path(), &format!("export --model {model} --dtype bf16 --out out"));
+    good(dir.path(), &format!("export --model {model} --merge bf16 --out out"));
     let config = fs::read_to_string(dir.path().join("out/config.json")).unwrap();
     assert!(config.contains("\"bfloat16\"") && !config.contains("\"float32\""), "{config}");
     let before = fs::read(Path::new(&model).join("tokenizer.json")).unwrap();

@@ -174,16 +174,21 @@ fn chat(toy: &Toy) {
     assert!(ran.stdout.contains("KEEP") && ran.stderr.contains("/nonsense"), "{ran:?}");
 }
 
-/// An adapter merged into its base and half as large: the folder stands alone.
+/// An adapter merged into its base and half as large: the folder stands alone, and so does a pair of GGUF files.
 fn export(toy: &Toy) {
     toy.run(&toy.sft("lora", &["sft.max_steps=2", "sft.learning_rate=1e-2"])).ok();
-    toy.run(&["export", "--model", "lora", "--dtype", "bf16", "--out", "merged"]).ok();
+    toy.run(&["export", "--model", "lora", "--merge", "bf16", "--out", "merged"]).ok();
     let size = |path: &str| std::fs::metadata(toy.path(path)).unwrap().len();
     assert!(size("merged/model.safetensors") < size("model/model.safetensors") * 6 / 10);
     let asked =
         ["plan", "frame0.png", "--model", "merged", "--no-think", "--max-new-tokens", "8", "--out", "merged.png"];
     assert!(toy.run(&[&asked[..], &["--json"]].concat()).ok().json()["probabilities"].is_object());
-    toy.run(&["export", "--model", "lora", "--out", "merged"]).fails(2, &["already holds a model", "--force"]);
+    toy.run(&["export", "--model", "lora", "--merge", "f32", "--out", "merged"])
+        .fails(2, &["already holds a model", "--force"]);
+    toy.run(&["export", "--model", "lora", "--gguf", "q8_0", "--out", "pair"]).ok();
+    let asked = ["plan", "frame0.png", "--model", "pair/model-Q8_0.gguf", "--no-think", "--max-new-tokens", "8"];
+    let asked = [&asked[..], &["--json", "--out", "pair.png"]].concat();
+    assert!(toy.run(&asked).ok().json()["probabilities"].is_object());
 }
 
 fn doctor(toy: &Toy) {

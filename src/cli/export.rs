@@ -1,34 +1,39 @@
-//! `reinsman export`: one Hugging Face folder out of a run, an adapter on its base, or another folder.
+//! `reinsman export`: one model out of a run, an adapter on its base, or another model: a Hugging Face folder (`--merge`)
+//! or a pair of GGUF files (`--gguf`).
 //!
-//! Everything is written to a folder inside `--out` first and then moved, `config.json` last: a full disk or a kill
-//! leaves what was there, and a folder with a `config.json` is complete.
+//! Weights go from file to file one tensor at a time. Everything is written to a folder inside `--out` first and then
+//! moved, what makes it a model last: a full disk or a kill leaves what was there.
 
 use super::{Shared, print};
 use crate::{
     error::{Failure, Result, human_bytes, io_at},
     files::{Fs, RealFs, write_atomic},
-    policy::{Planner, Source, planner::Options},
+    policy::{Source, Whole, card},
+    vlm::{chat::ChatTemplate, gguf::export as gguf},
 };
-use candle_core::DType;
-use safetensors::{Dtype, SafeTensors};
-use serde_json::Value;
+use candle_core::{DType, Tensor};
+use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "Examples:
-  reinsman export --model runs/a --out models/a  # the newest checkpoint, adapter merged in
-  reinsman export --model runs/a --dtype bf16 --out models/a-bf16
-  reinsman export --model runs/a --dtype f16 --out models/a --force  # over the one there";
+  reinsman export --model runs/a --merge bf16 --out models/a  # the newest checkpoint, adapter merged in
+  reinsman export --model runs/a --gguf q4_k --out models/a-gguf  # model-Q4_K.gguf and mmproj-F16.gguf
+  reinsman export --model runs/a --merge f16 --out models/a --force  # over the one there";
 
 /// What can be typed after `export`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group = clap::ArgGroup::new("form").required(true).args(["merge", "gguf"]))]
 pub struct Args {
-    /// Model, adapter or run folder, or a name on the hub (default: the embedded planner)
+    /// Model, adapter or run folder, .gguf file or name on the hub (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
-    /// Number format of the weights
-    #[arg(long, value_enum, default_value = "f32")]
-    pub dtype: Format,
+    /// Write one Hugging Face folder with weights in this format, an adapter merged in
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub merge: Option<Format>,
+    /// Write a pair of GGUF files, as llama.cpp reads them, with linears in this format
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub gguf: Option<gguf::Format>,
     /// Folder to write
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -37,7 +42,7 @@ pub struct Args {
     pub force: bool,
 }
 
-/// Number formats that can be written.
+/// Number formats of a Hugging Face folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// 32 bits
@@ -49,12 +54,12 @@ pub enum Format {
 }
 
 impl Format {
-    /// The tensor type, and what `config.json` calls it.
-    fn dtype(self) -> (DType, &'static str) {
+    /// The tensor type, what `config.json` calls it and what the weights' header calls it.
+    fn names(self) -> (DType, &'static str, &'static str) {
         match self {
-            Format::F32 => (DType::F32, "float32"),
-            Format::Bf16 => (DType::BF16, "bfloat16"),
-            Format::F16 => (DType::F16, "float16"),
+            Format::F32 => (DType::F32, "float32", "F32"),
+            Format::Bf16 => (DType::BF16, "bfloat16", "BF16"),
+            Format::F16 => (DType::F16, "float16", "F16"),
         }
     }
 }
@@ -67,44 +72,85 @@ const CONFIG: &str = "config.json";
 /// # Errors
 /// A folder that holds a model exits 2 without `--force`; weights that the format cannot hold 2; the disk 3.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
+    let source = Source::resolve(args.model.as_deref());
+    let said = match (args.merge, args.gguf) {
+        (Some(format), _) => {
+            free(&args.out, &[CONFIG, WEIGHTS], args.force)?;
+            merge(&source?, format, &args.out)?
+        }
+        (None, Some(format)) => pair(&source?, format, args)?,
+        (None, None) => return Err(Failure::usage("say what to write: --merge FORMAT or --gguf FORMAT")),
+    };
+    if shared.quiet { Ok(()) } else { print(&format!("{}: {said}\n", args.out.display())) }
+}
+
+fn merge(source: &Source, format: Format, out: &Path) -> Result<String> {
+    let whole = Whole::open(source)?;
+    let (_, name, _) = format.names();
+    let mut names = vec![WEIGHTS.to_string()];
+    names.extend(whole.files.keys().filter(|file| *file != CONFIG).cloned());
+    names.push(CONFIG.into()); // last: a folder with a config.json is complete
+    let mut bytes = 0;
+    publish(out, &names, Some(CONFIG), |fs, staging| {
+        bytes = write_weights(fs, &staging.join(WEIGHTS), &whole, format)?;
+        for (file, content) in &whole.files {
+            let content = if file == CONFIG { &config_for(content, name) } else { content };
+            write_atomic(fs, &staging.join(file), content)?;
+        }
+        Ok(())
+    })?;
+    Ok(format!(
+        "{} of {} as {name}, {} and {} files beside them",
+        super::sft::millions(whole.model.parameter_count()),
+        source.name(),
+        human_bytes(bytes),
+        whole.files.len()
+    ))
+}
+
+fn pair(source: &Source, format: gguf::Format, args: &Args) -> Result<String> {
     let out = &args.out;
-    free(out, args.force)?;
-    let source = Source::resolve(args.model.as_deref())?;
-    let planner = Planner::load(&source, &Options::default())?;
-    let (dtype, name) = args.dtype.dtype();
-    let weights = planner.vlm.to_bytes(dtype)?;
-    if let Some(tensor) = overflow(&weights)? {
-        return Err(Failure::usage(format!("{tensor} holds a value that {name} cannot hold, so nothing is written"))
-            .hint("--dtype bf16 has the range of f32; if that fails too the model itself holds a NaN or an infinity"));
+    let [text, vision] = format.file_names();
+    free(out, &[&text, &vision], args.force)?;
+    for (name, path) in crate::files::names(out)? {
+        if name != vision && name.to_lowercase().contains("mmproj") && name.to_lowercase().ends_with(".gguf") {
+            return Err(Failure::usage(format!("{} is in the way: it is another model's vision half", path.display()))
+                .hint("choose another --out"));
+        }
     }
-    let bytes = weights.len() as u64;
-    let mut files = vec![(WEIGHTS, weights)];
-    for (file, content) in planner.companions() {
-        files.push((file, if file == CONFIG { config_for(content, name) } else { content.clone() }));
-    }
-    files.sort_by_key(|(file, _)| *file == CONFIG); // last
-    publish(out, &files)?;
-    if !shared.quiet {
-        print(&format!(
-            "{}: {} of {} as {name}, {} and {} files beside them\n",
-            out.display(),
-            super::sft::millions(planner.vlm.parameter_count()),
-            source.name(),
-            human_bytes(bytes),
-            files.len() - 1
-        ))?;
-    }
-    Ok(())
+    let whole = Whole::open(source)?;
+    let template = ChatTemplate::source_in(&whole.files, &whole.encoder.tokenizer)?;
+    let name = whole.name.clone().or_else(|| stem(args.model.as_deref()?)).unwrap_or_else(|| "planner".into());
+    let export = gguf::Export { model: &whole.model, encoder: &whole.encoder, template, name, format };
+    let card = whole.files.get(card::FILE);
+    let mut names: Vec<String> = card.map(|_| card::FILE.to_string()).into_iter().collect();
+    names.extend([vision.clone(), text.clone()]); // the text model last
+    let mut bytes = 0;
+    publish(out, &names, None, |fs, staging| {
+        bytes = export.write(fs, staging)?;
+        card.map_or(Ok(()), |card| write_atomic(fs, &staging.join(card::FILE), card))
+    })?;
+    Ok(format!(
+        "{} of {} as {text} and {vision}, {}",
+        super::sft::millions(whole.model.parameter_count()),
+        source.name(),
+        human_bytes(bytes)
+    ))
+}
+
+/// The last part of a path, for a name that is written into files.
+fn stem(path: &Path) -> Option<String> {
+    Some(path.file_name()?.to_string_lossy().trim_end_matches(".gguf").to_string())
 }
 
 /// Refuses a folder whose model would be replaced unasked, or that would hold two sets of weights afterwards.
-fn free(out: &Path, force: bool) -> Result<()> {
+fn free(out: &Path, files: &[&str], force: bool) -> Result<()> {
     let shards = out.join("model.safetensors.index.json");
     if shards.exists() {
         return Err(Failure::usage(format!("{} is in the way: it names other weights", shards.display()))
             .hint("choose another --out"));
     }
-    let taken = [CONFIG, WEIGHTS].iter().any(|file| out.join(file).exists());
+    let taken = files.iter().any(|file| out.join(file).exists());
     if taken && !force {
         return Err(Failure::usage(format!("{} already holds a model", out.display()))
             .hint("choose another --out, or replace it with --force"));
@@ -112,27 +158,90 @@ fn free(out: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-fn publish(out: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
+/// Lets `write` fill a folder inside `out`, then moves what it wrote, in the order of `names`. The old `marker` goes
+/// first: without it the folder is not a model.
+fn publish(
+    out: &Path,
+    names: &[String],
+    marker: Option<&str>,
+    write: impl FnOnce(&dyn Fs, &Path) -> Result<()>,
+) -> Result<()> {
     let fs = RealFs;
+    let made = !out.exists();
     fs.mkdir(out).map_err(io_at(out))?;
     let staging = out.join(format!(".export-{}", std::process::id()));
     let moved = || -> Result<()> {
         fs.mkdir(&staging).map_err(io_at(&staging))?;
-        for (file, bytes) in files {
-            write_atomic(&fs, &staging.join(file), bytes)?;
-        }
-        let old = out.join(CONFIG);
-        if old.exists() {
-            fs.remove(&old).map_err(io_at(&old))?; // from here on the folder is not a model
-        }
-        for (file, _) in files {
+        write(&fs, &staging)?;
+        let old = marker.map(|name| out.join(name)).filter(|old| old.exists());
+        old.map_or(Ok(()), |old| fs.remove(&old).map_err(io_at(&old)))?;
+        for file in names {
             fs.rename(&staging.join(file), &out.join(file)).map_err(io_at(out))?;
         }
         fs.sync_dir(out).map_err(io_at(out))
     };
     let outcome = moved();
     let _ = fs.remove(&staging);
+    if made && outcome.is_err() {
+        let _ = std::fs::remove_dir(out); // only when empty
+    }
     outcome
+}
+
+/// Writes `model.safetensors`: a header of names and places, then the tensors in the order of their names.
+fn write_weights(fs: &dyn Fs, path: &Path, whole: &Whole, format: Format) -> Result<u64> {
+    let (dtype, name, header_name) = format.names();
+    let mut tensors: Vec<(&str, &str, &[usize])> = whole
+        .model
+        .tensors()
+        .iter()
+        .map(|(canonical, shape)| (whole.model.own_name(canonical), canonical.as_str(), shape.as_slice()))
+        .collect();
+    tensors.sort_unstable();
+    let mut header = Map::from_iter([("__metadata__".to_string(), json!({"format": "pt"}))]);
+    let mut end = 0;
+    for (own, _, shape) in &tensors {
+        let begin = end;
+        end += shape.iter().product::<usize>() * dtype.size_in_bytes();
+        header.insert((*own).into(), json!({"dtype": header_name, "shape": shape, "data_offsets": [begin, end]}));
+    }
+    let mut header = Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut file = fs.create(path).map_err(io_at(path))?;
+    file.write_all(&(header.len() as u64).to_le_bytes()).map_err(io_at(path))?;
+    file.write_all(&header).map_err(io_at(path))?;
+    for (own, canonical, _) in tensors {
+        let bytes = number_bytes(&whole.model.tensor(canonical)?.to_dtype(dtype)?)?;
+        let Some(bytes) = bytes else {
+            return Err(Failure::usage(format!("{own} holds a value that {name} cannot hold, so nothing is written"))
+                .hint("bf16 has the range of f32; if that fails too the model itself holds a NaN or an infinity"));
+        };
+        file.write_all(&bytes).map_err(io_at(path))?;
+    }
+    file.sync().map_err(io_at(path))?;
+    Ok((8 + header.len() + end) as u64)
+}
+
+/// The bytes of a tensor, or `None` when one of its numbers is not finite.
+fn number_bytes(tensor: &Tensor) -> Result<Option<Vec<u8>>> {
+    let flat = tensor.flatten_all()?;
+    Ok(match tensor.dtype() {
+        DType::BF16 => {
+            let values = flat.to_vec1::<half::bf16>()?;
+            let finite = values.iter().all(|x| x.is_finite());
+            finite.then(|| values.iter().flat_map(|x| x.to_le_bytes()).collect())
+        }
+        DType::F16 => {
+            let values = flat.to_vec1::<half::f16>()?;
+            let finite = values.iter().all(|x| x.is_finite());
+            finite.then(|| values.iter().flat_map(|x| x.to_le_bytes()).collect())
+        }
+        _ => {
+            let values = flat.to_vec1::<f32>()?;
+            let finite = values.iter().all(|x| x.is_finite());
+            finite.then(|| values.iter().flat_map(|x| x.to_le_bytes()).collect())
+        }
+    })
 }
 
 /// `config.json` with its number format renamed where it names one.
@@ -148,27 +257,4 @@ fn config_for(bytes: &[u8], name: &str) -> Vec<u8> {
         }
     }
     if changed { format!("{config:#}\n").into_bytes() } else { bytes.to_vec() }
-}
-
-/// The first tensor with a NaN or an infinity: all bits of an exponent are set.
-fn overflow(weights: &[u8]) -> Result<Option<String>> {
-    let file = SafeTensors::deserialize(weights).map_err(|e| Failure::data(format!("exported weights: {e}")))?;
-    let bad16 = |data: &[u8], mask: u16| data.chunks_exact(2).any(|b| u16::from_le_bytes([b[0], b[1]]) & mask == mask);
-    let bad32 = |data: &[u8]| {
-        data.chunks_exact(4).any(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) & 0x7f80_0000 == 0x7f80_0000)
-    };
-    let mut bad: Vec<String> = Vec::new();
-    for (name, tensor) in file.tensors() {
-        let broken = match tensor.dtype() {
-            Dtype::F16 => bad16(tensor.data(), 0x7c00),
-            Dtype::BF16 => bad16(tensor.data(), 0x7f80),
-            Dtype::F32 => bad32(tensor.data()),
-            _ => false,
-        };
-        if broken {
-            bad.push(name);
-        }
-    }
-    bad.sort();
-    Ok(bad.into_iter().next())
 }

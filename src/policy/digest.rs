@@ -55,6 +55,7 @@ fn source(hash: &mut Sha256, source_: &Source) -> Result<()> {
             Ok(())
         }
         Source::Folder(dir) => weights(hash, dir),
+        Source::Gguf { text, mmproj } => [text, mmproj].into_iter().try_for_each(|path| file(hash, path)),
         Source::Adapter { base, adapter } => {
             source(hash, base)?;
             file(hash, &adapter.join("adapter_config.json"))?;

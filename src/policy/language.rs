@@ -3,14 +3,16 @@
 
 use super::{
     card::{self, Card},
-    planner::EMBEDDED,
+    planner::{EMBEDDED, embedded_companions},
     source::Source,
 };
 use crate::{
     error::{Failure, Result, io_at},
-    vlm::{chat::ChatTemplate, encode::Encoder, processor::Processor, prompt::Prompts, tokenizer::Tokenizer},
+    vlm::{
+        chat::ChatTemplate, encode::Encoder, gguf::Pair, processor::Processor, prompt::Prompts, tokenizer::Tokenizer,
+    },
 };
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// A planner's encoder and prompts.
 pub struct Language {
@@ -39,10 +41,38 @@ impl Language {
                 };
                 (Encoder::from_dir(dir)?, card)
             }
+            Source::Gguf { text, mmproj } => {
+                let files = gguf_files(text, &Pair::open(text, mmproj)?)?;
+                let card = files.get(card::FILE).map_or(Ok(Card::default()), |bytes| Card::parse(bytes))?;
+                (encoder_of(&files)?, card)
+            }
         };
         let (encoder, prompts) = settle(encoder, &card, prompts, None)?;
         Ok(Language { encoder, prompts, name: card.name.unwrap_or_else(|| source.name()) })
     }
+}
+
+/// The files that a pair stands for, and the card beside it.
+pub(super) fn gguf_files(text: &Path, pair: &Pair) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = pair.files.clone();
+    let card = text.with_file_name(card::FILE);
+    if card.is_file() {
+        files.insert(card::FILE.into(), std::fs::read(&card).map_err(io_at(&card))?);
+    }
+    Ok(files)
+}
+
+/// An encoder from the files of a folder that are in memory.
+pub(super) fn encoder_of(files: &BTreeMap<String, Vec<u8>>) -> Result<Encoder> {
+    let file = |name: &str| files.get(name).map(Vec::as_slice);
+    let tokenizer = Tokenizer::from_bytes(
+        file("tokenizer.json").unwrap_or_default(),
+        file("tokenizer_config.json"),
+        file("generation_config.json"),
+    )?;
+    let chat = ChatTemplate::from_tokenizer(&tokenizer)?;
+    let processor = Processor::from_json(file("preprocessor_config.json").unwrap_or_default())?;
+    Ok(Encoder { tokenizer, chat, processor, max_length: None })
 }
 
 /// The encoder inside the binary.
@@ -51,14 +81,7 @@ pub(super) fn embedded_encoder() -> Result<Encoder> {
         return Err(Failure::data("no checkpoint is embedded in this build")
             .hint("give --model, or build from a checkout whose data/models/embedded/ is complete"));
     }
-    let tokenizer = Tokenizer::from_bytes(
-        embedded("tokenizer.json"),
-        Some(embedded("tokenizer_config.json")),
-        Some(embedded("generation_config.json")),
-    )?;
-    let chat = ChatTemplate::from_tokenizer(&tokenizer)?;
-    let processor = Processor::from_json(embedded("preprocessor_config.json"))?;
-    Ok(Encoder { tokenizer, chat, processor, max_length: None })
+    encoder_of(&embedded_companions())
 }
 
 /// Applies what the card and the caller say about picture size and prompts.

@@ -1,7 +1,7 @@
 //! What can drive: one file per policy. So far the vision-language planner: where its files are ([`source`]), what
 //! belongs together ([`planner`]; without the weights [`language`]), asking it ([`ask`]), the exact probability of every label ([`choices`]), both with the
 //! plan that was written ([`planned`]) and a whole set of records ([`evaluate`]). [`frames`] finds the pictures that a
-//! user means.
+//! user means, [`whole`] is a planner on its way to a file.
 
 pub mod ask;
 pub mod card;
@@ -14,6 +14,7 @@ pub mod language;
 pub mod planned;
 pub mod planner;
 pub mod source;
+pub mod whole;
 
 pub use ask::{Completion, Decoding, Seen};
 pub use choices::Probabilities;
@@ -21,3 +22,4 @@ pub use language::Language;
 pub use planned::Planned;
 pub use planner::{Planner, Question};
 pub use source::Source;
+pub use whole::Whole;

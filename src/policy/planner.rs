@@ -11,6 +11,7 @@ use crate::{
     vlm::{
         LoadOptions, Trainable, Vlm, VlmConfig,
         encode::{Encoded, Encoder},
+        gguf::Pair,
         image::Rgb,
         peft,
         prompt::Prompts,
@@ -104,10 +105,10 @@ pub struct Options<'a> {
 /// How frozen weights are held in memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Quant {
-    /// As the adapter's training held them; dense without an adapter.
+    /// As the adapter's training held them; else as the files do (dense, or the blocks of a GGUF file).
     #[default]
     AsTrained,
-    /// As numbers of the compute dtype.
+    /// As numbers of the compute dtype, whatever the files hold.
     Dense,
     /// Quantized while they are read.
     Kind(Kind),
@@ -135,6 +136,12 @@ impl Planner {
         match source {
             Source::Embedded => Self::embedded(options),
             Source::Folder(dir) => Self::folder(dir, options),
+            Source::Gguf { text, mmproj } => {
+                let pair = Pair::open(text, mmproj)?;
+                let files = language::gguf_files(text, &pair)?;
+                let encoder = language::encoder_of(&files)?;
+                Self::assemble(Vlm::from_gguf(pair, &load_options(options))?, encoder, files, source.clone(), options)
+            }
             Source::Adapter { base, adapter } => {
                 let training = !matches!(options.trainable, Trainable::None);
                 let quant = match (options.quant, peft::trained_on(adapter)?) {
@@ -158,22 +165,13 @@ impl Planner {
         let config = VlmConfig::parse(file("config.json"))?;
         let tensors = candle_core::safetensors::load_buffer(file("model.safetensors"), &Device::Cpu)?;
         let vlm = Vlm::from_tensors(config, tensors, &load_options(options))?;
-        let companions =
-            EMBEDDED.iter().filter(|(n, _)| COMPANIONS.contains(n)).map(|(n, b)| ((*n).to_owned(), b.to_vec()));
-        Self::assemble(vlm, encoder, companions.collect(), Source::Embedded, options)
+        Self::assemble(vlm, encoder, embedded_companions(), Source::Embedded, options)
     }
 
     fn folder(dir: &Path, options: &Options) -> Result<Self> {
         let vlm = Vlm::load(dir, &load_options(options))?;
         let encoder = Encoder::from_dir(dir)?;
-        let mut companions = BTreeMap::new();
-        for name in COMPANIONS {
-            let path = dir.join(name);
-            if path.is_file() {
-                companions.insert((*name).to_owned(), std::fs::read(&path).map_err(io_at(&path))?);
-            }
-        }
-        Self::assemble(vlm, encoder, companions, Source::Folder(dir.into()), options)
+        Self::assemble(vlm, encoder, companions_in(dir)?, Source::Folder(dir.into()), options)
     }
 
     fn assemble(
@@ -196,7 +194,7 @@ impl Planner {
     /// The name shown to people.
     pub fn name(&self) -> String {
         match (&self.card.name, &self.source) {
-            (Some(name), Source::Embedded | Source::Folder(_)) => name.clone(),
+            (Some(name), Source::Embedded | Source::Folder(_) | Source::Gguf { .. }) => name.clone(),
             (_, source) => source.name(),
         }
     }
@@ -241,6 +239,24 @@ impl Planner {
     }
 }
 
+/// The companions of a folder.
+pub(super) fn companions_in(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut companions = BTreeMap::new();
+    for name in COMPANIONS {
+        let path = dir.join(name);
+        if path.is_file() {
+            companions.insert((*name).to_owned(), std::fs::read(&path).map_err(io_at(&path))?);
+        }
+    }
+    Ok(companions)
+}
+
+/// The companions of the embedded checkpoint.
+pub(super) fn embedded_companions() -> BTreeMap<String, Vec<u8>> {
+    let kept = EMBEDDED.iter().filter(|(name, _)| COMPANIONS.contains(name));
+    kept.map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect()
+}
+
 fn load_options(options: &Options) -> LoadOptions {
     LoadOptions {
         dtype: options.dtype,
@@ -250,5 +266,6 @@ fn load_options(options: &Options) -> LoadOptions {
             Quant::Kind(kind) => Some(store::Options { note: options.note, ..store::Options::new(kind) }),
             Quant::AsTrained | Quant::Dense => None,
         },
+        keep_blocks: options.quant != Quant::Dense,
     }
 }

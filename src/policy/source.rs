@@ -1,10 +1,12 @@
-//! Where a planner's files are: the embedded checkpoint, a Hugging Face folder, a name on the hub, a PEFT adapter on a
-//! base, or a run folder, whose newest complete checkpoint counts. A folder goes before a name that is spelt the same.
+//! Where a planner's files are: the embedded checkpoint, a Hugging Face folder, a name on the hub, a pair of GGUF files, a
+//! PEFT adapter on a base, or a run folder, whose newest complete checkpoint counts. A folder goes before a name that is
+//! spelt the same.
 
 use crate::{
     error::{Failure, Result, io_at},
     hub::{self, Wanted},
     train::checkpoint::Checkpoint,
+    vlm::gguf::pair,
 };
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,13 @@ pub enum Source {
     Embedded,
     /// A Hugging Face folder.
     Folder(PathBuf),
+    /// A text model and its vision half.
+    Gguf {
+        /// The text model.
+        text: PathBuf,
+        /// `mmproj`
+        mmproj: PathBuf,
+    },
     /// A PEFT adapter and what it sits on.
     Adapter {
         /// The base model.
@@ -57,11 +66,18 @@ impl Source {
             return Err(Failure::data(format!("no model at {}", path.display()))
                 .hint("give a model folder, an adapter folder, a run folder or a name on the hub (org/name); leave --model out for the embedded planner"));
         }
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
+            return pair::beside(path).map(Self::of_pair);
+        }
         if !path.is_dir() {
-            return Err(Failure::data(format!("{} is a file, a model is a folder", path.display()))
+            return Err(Failure::data(format!("{} is a file, a model is a folder or a .gguf file", path.display()))
                 .hint("give the folder that holds config.json and model.safetensors"));
         }
         Self::of_folder(path, adapters, wanted)
+    }
+
+    fn of_pair((text, mmproj): (PathBuf, PathBuf)) -> Self {
+        Source::Gguf { text, mmproj }
     }
 
     /// `adapters` is false below an adapter: its base is a whole model, so a chain of folders that name each other ends.
@@ -88,6 +104,9 @@ impl Source {
                     .hint("wait for the first one (sft.save_steps), or continue the run with sft --resume")),
             };
         }
+        if let Some(found) = pair::inside(path)? {
+            return Ok(Self::of_pair(found));
+        }
         let mut names: Vec<String> = std::fs::read_dir(path)
             .map_err(io_at(path))?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -107,6 +126,7 @@ impl Source {
         match self {
             Source::Embedded => "embedded planner".into(),
             Source::Folder(path) => short(path),
+            Source::Gguf { text: path, .. } => path.display().to_string(),
             Source::Adapter { base, adapter } => format!("{} on {}", short(adapter), base.name()),
         }
     }
@@ -120,6 +140,9 @@ impl Source {
                 Some(name) => name.to_string(),
                 None => std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string(),
             },
+            Source::Gguf { text: path, .. } => {
+                std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+            }
             Source::Adapter { base, .. } => base.base_name(),
         }
     }

@@ -65,6 +65,24 @@ impl ChatTemplate {
         Ok(template.with_names(tokenizer))
     }
 
+    /// The text of the template that [`Self::from_dir`] would take, from a folder's files in memory.
+    ///
+    /// # Errors
+    /// A `chat_template.json` without a template, or text that is not UTF-8.
+    pub fn source_in(files: &BTreeMap<String, Vec<u8>>, tokenizer: &Tokenizer) -> Result<Option<String>> {
+        let text = |name: &str| {
+            let read = |bytes: &Vec<u8>| String::from_utf8(bytes.clone());
+            files.get(name).map(read).transpose().map_err(|_| Failure::data(format!("{name} is not UTF-8")))
+        };
+        if let Some(source) = text("chat_template.jinja")? {
+            return Ok(Some(source));
+        }
+        match text("chat_template.json")? {
+            Some(json) => from_json(&json).map(Some).map_err(|e| e.context("chat_template.json")),
+            None => Ok(tokenizer.chat_template().map(str::to_string)),
+        }
+    }
+
     /// Compiles a Jinja template.
     pub fn jinja(source: &str) -> Result<ChatTemplate> {
         if source.len() > MAX_TEMPLATE {

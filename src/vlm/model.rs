@@ -8,11 +8,12 @@ use super::{
     build::{Builder, Layout},
     cache::KvCache,
     config::VlmConfig,
+    gguf::Pair,
     init,
     lora::{Adapter, LoraSpec, compile},
     ops::Mask,
     positions::text_rope,
-    quant::{Kind, rule::format_of, store},
+    quant::{Kind, Quantized, rule::format_of, store},
     text::{Context, TextModel},
     vision::{self, Grid, Tower},
     weight::Weight,
@@ -57,11 +58,19 @@ pub struct LoadOptions {
     pub device: Device,
     /// Quantizes frozen matrices while they are read.
     pub quant: Option<store::Options>,
+    /// Computes with the blocks that a file holds; otherwise they become dense numbers.
+    pub keep_blocks: bool,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { dtype: DType::F32, trainable: Trainable::None, device: Device::Cpu, quant: None }
+        LoadOptions {
+            dtype: DType::F32,
+            trainable: Trainable::None,
+            device: Device::Cpu,
+            quant: None,
+            keep_blocks: true,
+        }
     }
 }
 
@@ -122,28 +131,26 @@ pub fn layout(config: &VlmConfig) -> Result<Layout> {
     }
 }
 
-/// The frozen matrices that `options.quant` asks for, by canonical name, with the checkpoint's own names.
+/// The frozen matrices that are quantized in the file or that `options.quant` asks for, by canonical name, with the
+/// checkpoint's own names.
 fn quantize(
     weights: &Weights,
     layout: &Layout,
     options: &LoadOptions,
     trained: &dyn Fn(&str) -> bool,
 ) -> Result<BTreeMap<String, (String, Weight)>> {
-    let mut out = BTreeMap::new();
-    let Some(quant) = &options.quant else { return Ok(out) };
-    if matches!(options.trainable, Trainable::All) {
-        return Err(Failure::usage("quantized weights are frozen, but every weight is to be trained")
-            .hint("train an adapter (model.train=lora), or leave quantization out"));
-    }
-    let mut plans = Vec::new();
-    for (name, shape) in &layout.tensors {
-        let (Some(role), &[rows, cols]) = (layout.matrices.get(name), shape.as_slice()) else { continue };
-        weights.check(name, shape)?;
-        if let Some(kind) = format_of(quant.kind, *role, rows, cols).filter(|_| !trained(name)) {
-            plans.push(store::Plan { name: name.clone(), kind, rows, cols, first: Vec::new() });
+    let mut found: BTreeMap<String, Arc<Quantized>> = BTreeMap::new();
+    for name in layout.matrices.keys().filter(|name| options.keep_blocks && !trained(name)) {
+        if let Some(matrix) = weights.blocks(name)? {
+            found.insert(name.clone(), Arc::new(matrix));
         }
     }
-    for (name, matrix) in store::quantized(weights, plans, quant)? {
+    if let Some(quant) = &options.quant {
+        found
+            .extend(quantize_rest(weights, layout, options, quant, &|name| trained(name) || found.contains_key(name))?);
+    }
+    let mut out = BTreeMap::new();
+    for (name, matrix) in found {
         let own = weights.own_name(&name).unwrap_or(&name).to_owned();
         let weight = match &options.device {
             Device::Cpu => Weight::Quant(matrix),
@@ -155,6 +162,29 @@ fn quantize(
         out.insert(name, (own, weight));
     }
     Ok(out)
+}
+
+/// The matrices that `quant` asks for, except those left out.
+fn quantize_rest(
+    weights: &Weights,
+    layout: &Layout,
+    options: &LoadOptions,
+    quant: &store::Options,
+    leave: &dyn Fn(&str) -> bool,
+) -> Result<BTreeMap<String, Arc<Quantized>>> {
+    if matches!(options.trainable, Trainable::All) {
+        return Err(Failure::usage("quantized weights are frozen, but every weight is to be trained")
+            .hint("train an adapter (model.train=lora), or leave quantization out"));
+    }
+    let mut plans = Vec::new();
+    for (name, shape) in &layout.tensors {
+        let (Some(role), &[rows, cols]) = (layout.matrices.get(name), shape.as_slice()) else { continue };
+        weights.check(name, shape)?;
+        if let Some(kind) = format_of(quant.kind, *role, rows, cols).filter(|_| !leave(name)) {
+            plans.push(store::Plan { name: name.clone(), kind, rows, cols, first: Vec::new() });
+        }
+    }
+    store::quantized(weights, plans, quant)
 }
 
 #[derive(Debug)]
@@ -199,6 +229,13 @@ impl Vlm {
     pub fn load(dir: &Path, options: &LoadOptions) -> Result<Self> {
         let config = VlmConfig::load(dir)?;
         Self::from_weights(config, &Weights::open(dir)?, options)
+    }
+
+    /// Loads a pair of GGUF files.
+    pub fn from_gguf(pair: Pair, options: &LoadOptions) -> Result<Self> {
+        let config = pair.config.clone();
+        let weights = Weights::from_gguf(pair, &layout(&config)?)?;
+        Self::from_weights(config, &weights, options)
     }
 
     /// Builds a model from tensors in memory, under any accepted spelling of their names.

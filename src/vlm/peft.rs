@@ -17,7 +17,7 @@ use crate::{
     files::{RealFs, write_atomic},
     hub,
 };
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::{
@@ -28,6 +28,8 @@ use std::{
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
 const DIGEST: &str = "reinsman_base";
+/// Numbers of each tensor that a base is recognised by.
+pub(crate) const FIRST: usize = 64;
 const QUANT: &str = "reinsman_quant";
 
 /// What the frozen weights were quantized to when an adapter was trained, as far as its file says.
@@ -126,23 +128,8 @@ fn refuse_unsupported(map: &Map<String, Value>) -> Result<()> {
 impl Vlm {
     /// Attaches the adapter of a PEFT folder, replacing one that is there.
     pub fn load_adapter(&mut self, dir: &Path, trainable: bool) -> Result<()> {
-        let spec = read_spec(&dir.join(CONFIG))?;
-        let path = dir.join(TENSORS);
-        let metadata = read_metadata(&path)?;
-        let mine = self.base_digest()?;
-        if let Some(theirs) = metadata.get(DIGEST).filter(|theirs| **theirs != mine) {
-            return Err(Failure::data(format!(
-                "{} was trained on base {}, this model is {}",
-                path.display(),
-                short(theirs),
-                short(&mine)
-            ))
-            .hint("load the adapter on the checkpoint it was trained on"));
-        }
-        let tensors = candle_core::safetensors::load(&path, self.device())
-            .map_err(|e| Failure::data(format!("{}: {e}", path.display())))?;
-        let pairs = pair_up(&path, tensors, &layout(self.config())?.linears, &spec)?;
-        let mut adapter = Adapter::from_pairs(spec, pairs)?;
+        let linears = layout(self.config())?.linears;
+        let mut adapter = read_adapter(dir, &linears, &self.base_digest()?, self.device())?;
         let vars = if trainable { adapter.make_trainable()? } else { BTreeMap::new() };
         self.set_adapter(Some(adapter), vars)
     }
@@ -187,11 +174,39 @@ impl Vlm {
     pub fn base_digest(&self) -> Result<String> {
         let mut hash = Sha256::new();
         for (name, weight) in &self.tensors {
-            hash.update(format!("{name}{:?}", weight.dims()));
-            weight.first(64)?.iter().for_each(|x| hash.update(x.to_bits().to_le_bytes()));
+            digest_part(&mut hash, name, &weight.dims(), &weight.first(FIRST)?);
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(finish_digest(hash))
     }
+}
+
+/// One tensor of [`Vlm::base_digest`], by its first numbers; tensors go by canonical name.
+pub(crate) fn digest_part(hash: &mut Sha256, name: &str, dims: &[usize], first: &[half::bf16]) {
+    hash.update(format!("{name}{dims:?}"));
+    first.iter().for_each(|x| hash.update(x.to_bits().to_le_bytes()));
+}
+
+pub(crate) fn finish_digest(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads the adapter of a PEFT folder for a base with these linear layers and the digest `mine`.
+pub(crate) fn read_adapter(dir: &Path, linears: &[LinearSite], mine: &str, device: &Device) -> Result<Adapter> {
+    let spec = read_spec(&dir.join(CONFIG))?;
+    let path = dir.join(TENSORS);
+    let metadata = read_metadata(&path)?;
+    if let Some(theirs) = metadata.get(DIGEST).filter(|theirs| *theirs != mine) {
+        return Err(Failure::data(format!(
+            "{} was trained on base {}, this model is {}",
+            path.display(),
+            short(theirs),
+            short(mine)
+        ))
+        .hint("load the adapter on the checkpoint it was trained on"));
+    }
+    let tensors =
+        candle_core::safetensors::load(&path, device).map_err(|e| Failure::data(format!("{}: {e}", path.display())))?;
+    Adapter::from_pairs(spec.clone(), pair_up(&path, tensors, linears, &spec)?)
 }
 
 fn short(digest: &str) -> &str {

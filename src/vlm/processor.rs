@@ -62,6 +62,9 @@ struct Recipe {
     merge: usize,
     min_pixels: u64,
     max_pixels: u64,
+    /// Mean and deviation of each channel, for levels from 0 to 1.
+    mean: [f32; 3],
+    std: [f32; 3],
     /// Normalised value of each level, by channel: there are only 256, so the division is done once.
     table: [[f32; 256]; 3],
 }
@@ -129,6 +132,16 @@ impl Processor {
             recipe.min_pixels = recipe.min_pixels.min(max_pixels);
         }
         Ok(self)
+    }
+
+    /// Least and most pixels of a picture.
+    pub fn limits(&self) -> (u64, u64) {
+        (self.image.min_pixels, self.image.max_pixels)
+    }
+
+    /// Mean and deviation of each channel, for levels from 0 to 1.
+    pub fn normalisation(&self) -> ([f32; 3], [f32; 3]) {
+        (self.image.mean, self.image.std)
     }
 
     /// Side of a patch, frames per patch, and patches per side of a token.

@@ -6,8 +6,10 @@
 //! and decoding keeps them. Files are bounded in size and in the parts they may use before anything is built from them.
 
 mod files;
+mod listed;
 mod train;
 
+pub use listed::{Listed, TokenKind};
 pub use train::{Trained, train};
 
 use crate::error::{Failure, Result};

@@ -94,8 +94,9 @@ impl Weight {
             }
             Weight::Quant(matrix) if !matrix.first().is_empty() => Ok(matrix.first().to_vec()),
             Weight::Quant(matrix) => {
-                let row = matrix.gather(&[0]).map_err(candle_core::Error::wrap)?;
-                Ok(row.into_iter().take(n).map(half::bf16::from_f32).collect())
+                let rows = matrix.rows().min(n.div_ceil(matrix.cols().max(1))) as u32;
+                let numbers = matrix.gather(&(0..rows).collect::<Vec<_>>()).map_err(candle_core::Error::wrap)?;
+                Ok(numbers.into_iter().take(n).map(half::bf16::from_f32).collect())
             }
             Weight::Device(_) => {
                 let flat = self.to_dense()?.flatten_all()?;

@@ -1,10 +1,15 @@
-//! Tensors of a checkpoint by canonical name: one safetensors file, a sharded index, or a table in memory.
+//! Tensors of a checkpoint by canonical name: one safetensors file, a sharded index, a pair of GGUF files, or a table in
+//! memory.
 //!
 //! Headers are validated and nothing is read before its shape was checked. Tensors are read, not mapped: pages of a
 //! mapped file would count as memory of ours while a large model is being quantized piece by piece. Names of any
 //! accepted spelling are found, and each tensor remembers the name its file uses so that saving writes it back.
 
-use super::build::canonical;
+use super::{
+    build::{Layout, canonical},
+    gguf::{Pair, tensors::Located},
+    quant::Quantized,
+};
 use crate::error::{Failure, Result, io_at};
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
@@ -21,6 +26,7 @@ enum Place {
     /// File number, dtype and where its bytes begin.
     File(usize, safetensors::Dtype, u64),
     Memory(Tensor),
+    Gguf(Box<Located>),
 }
 
 struct Source {
@@ -39,10 +45,15 @@ struct Entry {
 pub struct Weights {
     entries: BTreeMap<String, Entry>, // by canonical name
     files: Vec<Source>,
+    gguf: Option<Pair>,
     at: String,
 }
 
 impl Weights {
+    fn empty(at: String) -> Self {
+        Weights { entries: BTreeMap::new(), files: Vec::new(), gguf: None, at }
+    }
+
     /// Opens `model.safetensors` or `model.safetensors.index.json` of a folder.
     pub fn open(dir: &Path) -> Result<Self> {
         let single = dir.join("model.safetensors");
@@ -58,7 +69,7 @@ impl Weights {
             ))
             .hint("point at the folder of a Hugging Face checkpoint in safetensors form"));
         };
-        let mut weights = Weights { entries: BTreeMap::new(), files: Vec::new(), at: dir.display().to_string() };
+        let mut weights = Weights::empty(dir.display().to_string());
         for path in paths {
             weights.add_file(&path)?;
         }
@@ -67,17 +78,28 @@ impl Weights {
 
     /// Opens one safetensors file.
     pub fn open_file(path: &Path) -> Result<Self> {
-        let mut weights = Weights { entries: BTreeMap::new(), files: Vec::new(), at: path.display().to_string() };
+        let mut weights = Weights::empty(path.display().to_string());
         weights.add_file(path)?;
         Ok(weights)
     }
 
     /// Takes tensors that are in memory already.
     pub fn from_tensors(tensors: HashMap<String, Tensor>) -> Result<Self> {
-        let mut weights = Weights { entries: BTreeMap::new(), files: Vec::new(), at: "the given tensors".into() };
+        let mut weights = Weights::empty("the given tensors".into());
         for (own, tensor) in tensors {
             weights.add(own, tensor.dims().to_vec(), Place::Memory(tensor))?;
         }
+        Ok(weights)
+    }
+
+    /// Takes a pair of GGUF files; tensors have the canonical names, and all that `layout` lists must be there.
+    pub fn from_gguf(pair: Pair, layout: &Layout) -> Result<Self> {
+        let mut weights = Weights::empty(pair.text.path.display().to_string());
+        for (name, shape) in &layout.tensors {
+            let place = Place::Gguf(Box::new(pair.locate(name, shape)?));
+            weights.add(name.clone(), shape.clone(), place)?;
+        }
+        weights.gguf = Some(pair);
         Ok(weights)
     }
 
@@ -132,6 +154,7 @@ impl Weights {
         match &self.entries.get(name)?.place {
             Place::File(_, dtype, _) => DType::try_from(*dtype).ok(),
             Place::Memory(tensor) => Some(tensor.dtype()),
+            Place::Gguf(at) => Some(Pair::dtype(at)),
         }
     }
 
@@ -174,7 +197,10 @@ impl Weights {
             let tensor = tensor.to_device(device)?;
             return Ok((entry.own.clone(), self.float(entry, tensor.dtype()).and(Ok(tensor.to_dtype(dtype)?))?));
         }
-        let tensor = self.read(entry, 0, shape.iter().product(), shape)?;
+        let tensor = match &entry.place {
+            Place::Gguf(at) => self.pair()?.values(at, device)?,
+            _ => self.read(entry, 0, shape.iter().product(), shape)?,
+        };
         Ok((entry.own.clone(), tensor.to_device(device)?.to_dtype(dtype)?))
     }
 
@@ -190,8 +216,42 @@ impl Weights {
         let part = match &entry.place {
             Place::Memory(tensor) => tensor.narrow(0, from, to - from)?,
             Place::File(..) => self.read(entry, from * cols, (to - from) * cols, &[to - from, cols])?,
+            Place::Gguf(at) => self.pair()?.rows(at, from, to)?,
         };
         Ok(part.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+    }
+
+    fn pair(&self) -> Result<&Pair> {
+        self.gguf.as_ref().ok_or_else(|| Failure::data(format!("{}: there is no GGUF file", self.at)))
+    }
+
+    /// A matrix in the blocks that its file holds; `None` where it holds none that are computed with.
+    ///
+    /// # Errors
+    /// An unreadable file.
+    pub fn blocks(&self, name: &str) -> Result<Option<Quantized>> {
+        match self.entries.get(name).map(|entry| &entry.place) {
+            Some(Place::Gguf(at)) => self.pair()?.blocks(at),
+            _ => Ok(None),
+        }
+    }
+
+    /// The first numbers of a tensor as bf16, by which a base model is recognised.
+    ///
+    /// # Errors
+    /// A tensor that is missing or cannot be read.
+    pub fn first(&self, name: &str, n: usize) -> Result<Vec<half::bf16>> {
+        let shape = self.shape(name).unwrap_or_default().to_vec();
+        let entry = self.entry(name, &shape)?;
+        let count = shape.iter().product::<usize>().min(n);
+        let tensor = match (&entry.place, &shape[..]) {
+            (Place::File(..), _) => self.read(entry, 0, count, &[count])?,
+            (Place::Memory(tensor), _) => tensor.clone(),
+            (Place::Gguf(at), &[rows, cols]) => self.pair()?.rows(at, 0, rows.min(n.div_ceil(cols.max(1))))?,
+            (Place::Gguf(at), _) => self.pair()?.values(at, &Device::Cpu)?,
+        };
+        let flat = tensor.flatten_all()?;
+        Ok(flat.narrow(0, 0, flat.elem_count().min(n))?.to_dtype(DType::BF16)?.to_vec1()?)
     }
 
     /// Some consecutive numbers of a tensor in a file, in the file's dtype.

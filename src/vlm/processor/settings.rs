@@ -113,6 +113,13 @@ impl Raw {
                 (false, false) => level as f32,
             })
         });
-        Ok(Recipe { patch, temporal, merge, min_pixels, max_pixels, table })
+        // The same for levels divided by 255, whatever the file divides by.
+        let unit = f64::from(scale) / 255.0;
+        let (mean, std) = match (normalise, rescale) {
+            (true, _) => (mean.map(|v| (v * unit) as f32), std.map(|v| (v * unit) as f32)),
+            (false, true) => ([0.0; 3], [(1.0 / (factor * 255.0)) as f32; 3]),
+            (false, false) => ([0.0; 3], [1.0 / 255.0; 3]),
+        };
+        Ok(Recipe { patch, temporal, merge, min_pixels, max_pixels, mean, std, table })
     }
 }

@@ -8,7 +8,7 @@
 use super::{Bytes, Kind, Quantized, layout::STRIP};
 use crate::{
     error::{Failure, Result, io_at},
-    vlm::weights::Weights,
+    vlm::{peft::FIRST, weights::Weights},
 };
 use half::bf16;
 use memmap2::Mmap;
@@ -80,8 +80,7 @@ pub fn quantized(
     options: &Options,
 ) -> Result<BTreeMap<String, Arc<Quantized>>> {
     for plan in &mut plans {
-        let row = weights.rows(&plan.name, 0, 1)?;
-        plan.first = row.iter().take(64).map(|x| bf16::from_f32(*x).to_bits()).collect();
+        plan.first = weights.first(&plan.name, FIRST)?.iter().map(|x| x.to_bits()).collect();
     }
     let total: usize = plans.iter().map(|plan| plan.rows * plan.cols).sum();
     let fingerprint = weights.fingerprint()?;
