@@ -221,6 +221,49 @@ fn attention_matches() {
     }
 }
 
+/// Rows that share prompts: against the composed form, and every row with the bits it has alone.
+#[test]
+fn shared_attention_matches() {
+    let mut random = Random::new(13);
+    let cpu = |random: &mut Random, dims: &[usize]| random.var(dims).as_tensor().detach();
+    for case in 0..40 {
+        let (group, kv) = (random.pick(&[1, 2, 3, 4, 7]), 1 + random.below(3));
+        let (n, d, t) = (group * kv, random.pick(&[1, 6, 16, 32, 72, 128]), random.pick(&[1, 1, 1, 3]));
+        let (len, spare) = (t + random.below(70), random.below(3));
+        let counts: Vec<usize> = (0..1 + random.below(3)).map(|_| 1 + random.below(9)).collect();
+        let rows: usize = counts.iter().sum();
+        let slots = rows + random.below(4);
+        let mut free: Vec<usize> = (0..slots).collect();
+        let mut slot = || free.remove(random.below(free.len()));
+        let listed: Vec<Vec<usize>> = counts.iter().map(|count| (0..*count).map(|_| slot()).collect()).collect();
+        let prompts: Vec<ops::Shared> = listed
+            .into_iter()
+            .map(|slots| {
+                let dims = [random.pick(&[1, 5, 64, 65, 200]), kv, d];
+                ops::Shared { keys: cpu(&mut random, &dims), values: cpu(&mut random, &dims), slots }
+            })
+            .collect();
+        let dims = [slots, len + spare, kv, d];
+        let (k, v) = (cpu(&mut random, &dims), cpu(&mut random, &dims));
+        let q = cpu(&mut random, &[rows, t, n, d]);
+        let what = format!("case {case}: rows {counts:?} t {t} n {n} kv {kv} d {d} len {len}");
+        let got = ops::shared_attention(&q, &k, &v, &prompts, len, 0.3).unwrap();
+        let want = composed::shared_attention(&q, &k, &v, &prompts, len, 0.3).unwrap();
+        assert_eq!(got.dims(), want.dims(), "{what}");
+        close(&what, &flat(&got), &wide(&want), 1e-5);
+        let mut row = 0;
+        for prompt in &prompts {
+            for slot in &prompt.slots {
+                let alone = [ops::Shared { slots: vec![*slot], ..prompt.clone() }];
+                let one = |x: &Tensor| x.narrow(0, row, 1).unwrap();
+                let alone = ops::shared_attention(&one(&q), &k, &v, &alone, len, 0.3).unwrap();
+                assert_eq!(flat(&alone), flat(&one(&got)), "{what}: row {row} alone");
+                row += 1;
+            }
+        }
+    }
+}
+
 /// A view into a larger key/value cache gives the same bits as its copy, and the copy is not needed.
 #[test]
 fn attention_reads_cache_views() {
@@ -343,6 +386,16 @@ fn bits_repeat() {
     for rows in 1..=16 {
         assert_eq!(linear(rows, 10)[(rows - 1) * 200..], linear(1, 9 + rows)[..], "{rows} rows");
     }
+    // Decoding rows have the same bits in a batch of any size.
+    let step = |rows: usize, from: usize| {
+        let x = x.narrow(0, from, rows).unwrap().unsqueeze(1).unwrap();
+        flat(&ops::linear(&x, &w).unwrap())
+    };
+    for rows in [1, 2, 5, 16, 17, 40, 131] {
+        for row in [0, rows / 2, rows - 1] {
+            assert_eq!(step(rows, 7)[row * 200..][..200], linear(1, 7 + row)[..], "{rows} decoding rows");
+        }
+    }
     // Neither do rows of larger products with the version of `gemm` that is pinned, whatever their number.
     for rows in [17, 40, 100, 299] {
         assert_eq!(linear(rows, 1)[..200], linear(299, 1)[..200], "{rows} rows");
@@ -397,4 +450,12 @@ fn wrong_shapes_are_errors_that_name_them() {
     let k = t(&[1, 2, 1, 4]);
     says(ops::attention(&q, &k, &k, &Mask::Causal { offset: 1, start: vec![0] }, 1.), "3 keys");
     says(ops::attention(&q, &k, &k, &Mask::Segments { cu: vec![0, 1] }, 1.), "[0, 1]");
+    let prompt =
+        |slots: &[usize], d| [ops::Shared { keys: t(&[7, 1, d]), values: t(&[7, 1, d]), slots: slots.to_vec() }];
+    let shared = |slots: &[usize], d, len| ops::shared_attention(&q, &k, &k, &prompt(slots, d), len, 1.);
+    assert!(shared(&[0], 4, 2).is_ok());
+    says(shared(&[0], 5, 2), "[7, 1, 5]");
+    says(shared(&[1], 4, 2), "Some(1)");
+    says(shared(&[0, 0], 4, 2), "2 tails");
+    says(shared(&[0], 4, 3), "tails of 2");
 }

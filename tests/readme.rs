@@ -29,7 +29,8 @@ const INSTEAD_EMBEDDED: &[(&str, &str)] = &[
     ("--out data/models/embedded", "--out runs/exported"),
 ];
 
-/// Large checkpoints and the fixtures of the same family that stand in for them.
+/// Large checkpoints and the fixtures of the same family that stand in for them: as a folder, and as what a download of
+/// the same name would leave in the cache of the hub.
 const MODELS: &[(&str, &str)] = &[("models/Qwen2.5-VL-3B-Instruct", "qwen2_5_vl")];
 
 fn page(path: &str) -> String {
@@ -112,10 +113,16 @@ fn workplace() -> tempfile::TempDir {
     fs::write(at("poses.csv"), "clip,t,x,y,frame\n".to_owned() + &(0..80).map(pose).collect::<String>()).unwrap();
 
     for (name, family) in MODELS {
-        fs::create_dir_all(at(name)).unwrap();
-        for entry in fs::read_dir(repository.join(format!("tests/fixtures/hf_parity/{family}/ckpt"))).unwrap() {
-            let path = entry.unwrap().path();
-            fs::copy(&path, at(name).join(path.file_name().unwrap())).unwrap();
+        let hub = name.replace("models/", "hf/hub/models--Qwen--");
+        let (commit, references) = ("66285546d2b821cf421d4f5eb2576359d3770cd3", at(&format!("{hub}/refs")));
+        fs::create_dir_all(&references).unwrap();
+        fs::write(references.join("main"), commit).unwrap();
+        for folder in [at(name), at(&format!("{hub}/snapshots/{commit}"))] {
+            fs::create_dir_all(&folder).unwrap();
+            for entry in fs::read_dir(repository.join(format!("tests/fixtures/hf_parity/{family}/ckpt"))).unwrap() {
+                let path = entry.unwrap().path();
+                fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+            }
         }
     }
     dir
@@ -132,6 +139,7 @@ fn follow(commands: &[String], instead: &[(&str, &str)], dir: &Path) {
         let path = format!("{}:{}", dir.join("bin").display(), std::env::var("PATH").unwrap());
         let mut shell = Command::new("sh");
         let shell = shell.args(["-c", &line]).current_dir(dir).env("PATH", path).stdin(Stdio::null());
+        let shell = shell.env("HF_HOME", dir.join("hf")).env("HF_HUB_OFFLINE", "1");
         let start = std::time::Instant::now();
         let output = shell.output().unwrap();
         let (code, wanted) = (output.status.code(), announced(command));

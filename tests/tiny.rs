@@ -192,7 +192,8 @@ fn export(toy: &Toy) {
 }
 
 fn doctor(toy: &Toy) {
-    assert!(!toy.run(&["doctor"]).ok().stdout.is_empty());
+    let stdout = toy.run(&["doctor"]).ok().stdout;
+    assert!(stdout.contains("huggingface.co") && stdout.contains("HF_HUB_OFFLINE"), "{stdout}");
 }
 
 fn completions(toy: &Toy) {

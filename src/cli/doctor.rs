@@ -73,6 +73,7 @@ pub fn run(args: &Args, _shared: &Shared) -> Result<()> {
         threads(),
         memory(),
         disk(&args.out),
+        hub(),
         embedded_model(),
         arithmetic(),
     ];
@@ -189,6 +190,16 @@ fn disk(out: &Path) -> Check {
             Check::fine("disk", found).but(State::Weak, "a slow disk makes saving slow: choose another --out")
         }
         Ok(()) => Check::fine("disk", found),
+    }
+}
+
+/// Where models are downloaded from and kept; the network is not asked.
+fn hub() -> Check {
+    match crate::hub::about() {
+        Ok(about) => Check::fine("hub", about),
+        Err(e) => {
+            Check::fine("hub", e.message).but(State::Weak, e.hint.unwrap_or_else(|| "correct the variable".into()))
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub enum Scorer {
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Model folder or run folder (default: the embedded planner)
+    /// Model folder, run folder or name on the hub, such as Qwen/Qwen2.5-VL-3B-Instruct (default: the embedded planner)
     #[arg(long, value_name = "PATH", conflicts_with = "answer")]
     pub model: Option<PathBuf>,
     /// Quantize frozen weights while loading: none, q4_k, q6_k or q8_0 (default: as an adapter was trained)

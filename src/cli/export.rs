@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 #[command(group = clap::ArgGroup::new("form").required(true).args(["merge", "gguf"]))]
 pub struct Args {
-    /// Model, adapter or run folder, or .gguf file (default: the embedded planner)
+    /// Model, adapter or run folder, .gguf file or name on the hub (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
     /// Write one Hugging Face folder with weights in this format, an adapter merged in

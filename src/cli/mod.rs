@@ -4,7 +4,10 @@
 //! [`crate::settings`] inside the verb; exit codes come from [`crate::error::Kind`]. To add a verb: one file here, one
 //! line in [`Verb`], one line in [`run`].
 
-use crate::error::{Failure, Result};
+use crate::{
+    error::{Failure, Result},
+    hub,
+};
 use clap::{Parser, Subcommand};
 use std::{ffi::OsString, io::Write};
 
@@ -104,6 +107,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Cli>> {
 /// Whatever the verb reports.
 pub fn run(cli: &Cli) -> Result<()> {
     let shared = &cli.shared;
+    hub::be_quiet(shared.quiet);
     match &cli.verb {
         Verb::Plan(args) => plan::run(args, shared),
         Verb::Sft(args) => sft::run(args, shared),

@@ -7,8 +7,9 @@ use super::{Shared, parse, print, print_json};
 use crate::{
     error::{Failure, Result},
     policy::{
-        Planner, Source,
+        Planner,
         planner::{Options, Quant},
+        source::{self, Source},
     },
     settings::{self, Draft, Dtype, Settings, Train},
     train::{
@@ -35,13 +36,13 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Model folder to start from (default: the embedded planner)
+    /// Model folder or name on the hub to start from (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
     /// Quantize frozen weights while loading (QLoRA): none, q4_k, q6_k or q8_0
     #[arg(long, value_name = "KIND", value_parser = parse::quant)]
     pub quant: Option<Quant>,
-    /// PEFT adapter folder to continue from
+    /// PEFT adapter folder or name on the hub to continue from
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
     /// Training records; may be given several times
@@ -93,6 +94,8 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
             return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
         }
     };
+    // Now, when Ctrl-C still ends the program: there may be gigabytes to download.
+    Source::resolve(settings.model.path.as_deref())?;
     let stop = Stop::on_signals()?;
     let mut progress = Progress::new(shared.quiet);
     for note in run.iter().flat_map(|run| &run.notes) {
@@ -194,7 +197,8 @@ fn load(settings: &Settings, from: Option<&Checkpoint>, note: fn(&str)) -> Resul
             ))
             .hint("give the base with --model and one adapter with --adapter"));
         }
-        (Some(adapter), _) | (None, Source::Adapter { adapter, .. }) => Some(adapter.clone()),
+        (Some(adapter), _) => Some(source::adapter_folder(adapter)?),
+        (None, Source::Adapter { adapter, .. }) => Some(adapter.clone()),
         (None, _) => None,
     };
     if let (Some(adapter), true) = (&adapter, model.train != Train::Lora) {

@@ -5,8 +5,12 @@ use crate::{
     error::{Failure, Result},
     streams::Stream,
     vlm::{
-        Batch, Flow, GenerateOptions, ImageFeatures, Row, Visual, encode::Encoded, generate::Finish, processor::Pixels,
-        sampling::SamplingParams, stream::Detokenizer,
+        Batch, Flow, GenerateOptions, ImageFeatures, Row, Visual,
+        encode::Encoded,
+        generate::Finish,
+        processor::Pixels,
+        sampling::{Sampler, SamplingParams},
+        stream::Detokenizer,
     },
 };
 use std::time::Instant;
@@ -154,20 +158,16 @@ impl Planner {
         }
         let samples = seeds.len() / rows.len();
         let tokenizer = &self.encoder.tokenizer;
-        let mut contexts: Vec<Vec<u32>> = (0..seeds.len()).map(|row| rows[row / samples].ids.clone()).collect();
-        let mut streams: Vec<Stream> = seeds.iter().map(|seed| Stream::new(*seed, "answer")).collect();
+        let contexts = (0..seeds.len()).map(|row| rows[row / samples].ids.clone());
+        let streams = seeds.iter().map(|seed| Stream::new(*seed, "answer"));
+        let mut sampler = Sampler::new(decoding.sampling.clone(), contexts.zip(streams));
         let options = GenerateOptions {
             samples,
             max_new_tokens: decoding.max_new_tokens,
             eos: tokenizer.eos().to_vec(),
-            logp_temperature: 1.0,
+            ..GenerateOptions::default()
         };
-        let mut choose = |row: usize, logits: &mut [f32]| {
-            let choice = decoding.sampling.choose(logits, &contexts[row], &mut streams[row])?;
-            contexts[row].push(choice.token);
-            Ok(choice.token)
-        };
-        let done = self.vlm.generate(batch, images, &options, &mut choose, &mut |token| {
+        let done = self.vlm.generate(batch, images, &options, &mut sampler, &mut |token| {
             let visible = !options.eos.contains(&token.id);
             if !visible || on_token(token.row, token.id) { Flow::Continue } else { Flow::StopRow }
         })?;
@@ -193,10 +193,17 @@ impl Planner {
         let model_rows: Vec<Row> =
             rows.iter().zip(&visuals).map(|(row, visuals)| Row { ids: &row.ids, visuals }).collect();
         let batch = Batch::left_padded(self.vlm.config(), &model_rows, self.encoder.tokenizer.pad())?;
-        let pixels: Vec<Pixels> = rows.iter().flat_map(|row| row.pixels.iter().cloned()).collect();
-        let images = match Pixels::concat(&pixels)? {
-            Some((values, grids)) => Some(self.vlm.frozen()?.encode_images(&values, &grids)?),
-            None => None,
+        // The pictures of a row go through the tower alone: its answer must not depend on its neighbours by rounding.
+        let mut features = Vec::new();
+        for row in rows {
+            if let Some((values, grids)) = Pixels::concat(&row.pixels)? {
+                features.push(self.vlm.frozen()?.encode_images(&values, &grids)?);
+            }
+        }
+        let images = match &features[..] {
+            [] => None,
+            [one] => Some(one.clone()),
+            all => Some(ImageFeatures::concat(&all.iter().collect::<Vec<_>>())?),
         };
         Ok((batch, images))
     }

@@ -44,7 +44,7 @@ pub fn embedded_weights() -> &'static [u8] {
 }
 
 /// Files beside the weights that make a model folder complete; copied into every full checkpoint.
-const COMPANIONS: &[&str] = &[
+pub(crate) const COMPANIONS: &[&str] = &[
     "config.json",
     "generation_config.json",
     "preprocessor_config.json",

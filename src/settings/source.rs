@@ -42,9 +42,9 @@ choice! {
 section! {
     /// The model to start from.
     pub struct Model = "model" {
-        /// Model folder (Hugging Face layout) or run folder; "none" is the embedded planner.
+        /// Model folder (Hugging Face layout), run folder or name on the hub; "none" is the embedded planner.
         path: Option<PathBuf> = None, or_none(any("a path"));
-        /// PEFT adapter folder to continue from.
+        /// PEFT adapter folder or name on the hub to continue from.
         adapter: Option<PathBuf> = None, or_none(any("a path"));
         /// Number format of weights and arithmetic.
         dtype: Dtype = Dtype::F32, Dtype::rule();

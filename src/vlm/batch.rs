@@ -102,6 +102,24 @@ impl Batch {
         Ok(Batch { rows: rows.len(), width, ids, start, lens, positions, deltas, visual })
     }
 
+    /// Row `row` alone, without padding.
+    pub fn row(&self, row: usize) -> Batch {
+        let (width, from) = (self.lens[row], self.flat(row, 0));
+        let real = from..from + width;
+        let visual =
+            self.visual.iter().filter(|at| real.contains(&(**at as usize))).map(|at| at - from as u32).collect();
+        Batch {
+            rows: 1,
+            width,
+            ids: self.ids[real.clone()].to_vec(),
+            start: vec![0],
+            lens: vec![width],
+            positions: [0, 1, 2].map(|axis| self.positions[axis][real.clone()].to_vec()),
+            deltas: vec![self.deltas[row]],
+            visual,
+        }
+    }
+
     /// Flat index of token `token` of row `row`, not counting padding.
     pub fn flat(&self, row: usize, token: usize) -> usize {
         row * self.width + self.start[row] + token

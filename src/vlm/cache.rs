@@ -1,96 +1,160 @@
-//! Keys and values of the tokens seen so far, preallocated to the length that will be needed.
+//! Keys and values of the tokens seen so far. Each prompt is kept once, `(P, K, D)` per layer; each row that continues
+//! one has a tail of its own, preallocated to the length that will be needed.
 //!
-//! Appending writes into place (no concatenation of the whole cache). Finished rows are dropped by
-//! [`KvCache::select`], which also repeats a row to continue one prompt several ways.
+//! A cache without rows takes prompts, one row each and without padding; [`KvCache::fork`] then opens the rows, and
+//! what follows goes to their tails. Nothing of a prompt is ever copied, nothing is concatenated, and a finished row
+//! leaves by leaving the list: its tail stays where it is.
 
-use super::config::TextConfig;
+use super::{
+    batch::Batch,
+    config::TextConfig,
+    ops::{self, Mask, Shared},
+};
 use crate::error::{Failure, Result};
 use candle_core::{DType, Device, Tensor};
+use std::sync::OnceLock;
 
-/// K and V of every layer, `(B, capacity, K, D)` each.
+/// One prompt: K and V `(P, K, D)` of every layer, each set once.
+type Prompt = Vec<OnceLock<(Tensor, Tensor)>>;
+
+/// Prompts and the rows that continue them.
 #[derive(Debug)]
 pub struct KvCache {
-    layers: Vec<(Tensor, Tensor)>,
+    prompts: Vec<Prompt>,
+    tails: Vec<(Tensor, Tensor)>, // (S, C, K, D) each
+    /// Prompt and tail of each row; the rows of a prompt one after the other.
+    rows: Vec<(usize, usize)>,
     len: usize,
     capacity: usize,
-    start: Vec<usize>,
+    shape: (usize, usize, usize), // layers, K, D
+    dtype: DType,
+    device: Device,
 }
 
 impl KvCache {
-    /// Room for `capacity` tokens of each of `rows` rows.
-    pub fn new(config: &TextConfig, rows: usize, capacity: usize, dtype: DType, device: &Device) -> Result<Self> {
-        let shape = (rows, capacity, config.num_key_value_heads, config.head_dim);
-        let layer = || -> candle_core::Result<_> {
-            Ok((Tensor::zeros(shape, dtype, device)?, Tensor::zeros(shape, dtype, device)?))
-        };
-        let layers = (0..config.num_hidden_layers).map(|_| layer()).collect::<candle_core::Result<_>>()?;
-        Ok(KvCache { layers, len: 0, capacity, start: Vec::new() })
+    /// No prompts yet.
+    pub fn new(config: &TextConfig, dtype: DType, device: &Device) -> Self {
+        let shape = (config.num_hidden_layers, config.num_key_value_heads, config.head_dim);
+        let device = device.clone();
+        KvCache { prompts: Vec::new(), tails: Vec::new(), rows: Vec::new(), len: 0, capacity: 0, shape, dtype, device }
     }
 
-    /// Tokens held per row, padding included.
+    /// Rows that continue prompts.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Tokens behind the prompt, per row.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nothing was appended yet.
+    /// Whether no row has a token of its own.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Tokens there is room for.
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    /// First real token per row.
-    pub fn start(&self) -> &[usize] {
-        &self.start
-    }
-
-    /// Checks that `rows` x `tokens` fit; the first call also fixes the left padding.
-    pub(crate) fn begin(&mut self, start: &[usize], tokens: usize) -> Result<()> {
-        let rows = self.layers.first().map_or(0, |(k, _)| k.dims()[0]);
-        if start.len() != rows || self.len + tokens > self.capacity {
+    /// Opens a row per element, which names its prompt, with room for `capacity` tokens each.
+    ///
+    /// # Errors
+    /// When rows are open already, a prompt does not exist, or the rows of a prompt are not together.
+    pub fn fork(&mut self, prompts: &[usize], capacity: usize) -> Result<()> {
+        let count = self.prompts.len();
+        let sorted = prompts.is_sorted();
+        if !self.rows.is_empty() || !sorted || prompts.iter().any(|prompt| *prompt >= count) {
+            let open = self.rows.len();
             return Err(Failure::usage(format!(
-                "{} rows of {tokens} more tokens do not fit a cache of {rows} rows holding {} of {}",
-                start.len(),
-                self.len,
-                self.capacity
+                "cannot open rows for prompts {prompts:?}: {count} prompts, {open} rows"
             )));
         }
-        if self.len == 0 {
-            self.start = start.to_vec();
+        let (layers, heads, width) = self.shape;
+        let shape = (prompts.len(), capacity, heads, width);
+        let tail = || Tensor::zeros(shape, self.dtype, &self.device);
+        self.tails = (0..layers).map(|_| Ok((tail()?, tail()?))).collect::<candle_core::Result<_>>()?;
+        self.rows = prompts.iter().copied().zip(0..).collect();
+        (self.len, self.capacity) = (0, capacity);
+        Ok(())
+    }
+
+    /// Keeps these rows, in rising order.
+    pub fn keep(&mut self, rows: &[usize]) {
+        self.rows = rows.iter().filter_map(|row| self.rows.get(*row).copied()).collect();
+    }
+
+    /// Makes room for a batch: a new prompt while no rows are open, else the next tokens of every row.
+    pub(crate) fn begin(&mut self, batch: &Batch) -> Result<()> {
+        let (rows, tokens) = (self.rows.len(), batch.width);
+        if rows == 0 {
+            if batch.rows != 1 || batch.lens != [tokens] {
+                return Err(Failure::usage(format!("a prompt is one row without padding, got {} rows", batch.rows)));
+            }
+            self.prompts.push((0..self.shape.0).map(|_| OnceLock::new()).collect());
+        } else if batch.rows != rows || self.len + tokens > self.capacity || batch.start.iter().any(|start| *start > 0)
+        {
+            return Err(Failure::usage(format!(
+                "{} rows of {tokens} more tokens do not fit a cache of {rows} rows holding {} of {}",
+                batch.rows, self.len, self.capacity
+            )));
         }
         Ok(())
     }
 
-    /// Writes k and v `(B, T, K, D)` of one layer behind what is there and returns all `(B, len + T, K, D)`, as views.
-    pub(crate) fn append(&self, layer: usize, k: &Tensor, v: &Tensor) -> candle_core::Result<(Tensor, Tensor)> {
-        let (keys, values) = &self.layers[layer];
-        let len = self.len + k.dim(1)?;
-        keys.slice_set(&k.contiguous()?, 1, self.len)?;
-        values.slice_set(&v.contiguous()?, 1, self.len)?;
-        Ok((keys.narrow(1, 0, len)?, values.narrow(1, 0, len)?))
+    /// Attention of the batch that [`KvCache::begin`] announced, whose k and v `(B, T, K, D)` are kept. q `(B, T, N, D)`.
+    pub(crate) fn attend(
+        &self,
+        layer: usize,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        scale: f64,
+    ) -> candle_core::Result<Tensor> {
+        let (k, v) = (k.contiguous()?, v.contiguous()?);
+        if self.rows.is_empty() {
+            if let Some(prompt) = self.prompts.last() {
+                let _ = prompt[layer].set((k.squeeze(0)?, v.squeeze(0)?)); // empty: `begin` has just made it
+            }
+            return ops::attention(q, &k, &v, &Mask::Causal { offset: 0, start: vec![0] }, scale);
+        }
+        let (keys, values) = &self.tails[layer];
+        for (from, to) in self.runs() {
+            let (slot, count) = (self.rows[from].1, to - from);
+            for (tails, new) in [(keys, &k), (values, &v)] {
+                tails.narrow(0, slot, count)?.slice_set(&new.narrow(0, from, count)?, 1, self.len)?;
+            }
+        }
+        let mut prompts: Vec<Shared> = Vec::new();
+        let mut last = None;
+        for (prompt, slot) in &self.rows {
+            if last != Some(prompt) {
+                let Some((keys, values)) = self.prompts[*prompt][layer].get() else {
+                    candle_core::bail!("layer {layer} of prompt {prompt} was never filled")
+                };
+                prompts.push(Shared { keys: keys.clone(), values: values.clone(), slots: Vec::new() });
+                last = Some(prompt);
+            }
+            if let Some(shared) = prompts.last_mut() {
+                shared.slots.push(*slot);
+            }
+        }
+        ops::shared_attention(q, keys, values, &prompts, self.len + q.dim(1)?, scale)
     }
 
-    /// Counts the appended tokens, after all layers have written.
+    /// Runs of rows whose tails lie side by side.
+    fn runs(&self) -> Vec<(usize, usize)> {
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for (row, (_, slot)) in self.rows.iter().enumerate() {
+            match runs.last_mut() {
+                Some((from, to)) if self.rows[*from].1 + (row - *from) == *slot => *to = row + 1,
+                _ => runs.push((row, row + 1)),
+            }
+        }
+        runs
+    }
+
+    /// Counts what was appended, after all layers have written.
     pub(crate) fn advance(&mut self, tokens: usize) {
-        self.len += tokens;
-    }
-
-    /// Keeps (or repeats) rows, in the given order.
-    pub fn select(&mut self, rows: &[usize]) -> Result<()> {
-        let Some((first, _)) = self.layers.first() else { return Ok(()) };
-        let index = Tensor::from_vec(rows.iter().map(|r| *r as u32).collect::<Vec<_>>(), rows.len(), first.device())?;
-        for (k, v) in &mut self.layers {
-            (*k, *v) = (k.index_select(&index, 0)?, v.index_select(&index, 0)?);
+        if !self.rows.is_empty() {
+            self.len += tokens;
         }
-        self.start = rows.iter().map(|row| self.start.get(*row).copied().unwrap_or(0)).collect();
-        Ok(())
-    }
-
-    /// Forgets everything after the first `len` tokens.
-    pub fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
     }
 }

@@ -1,12 +1,20 @@
-//! Generation over a left-padded batch: prefill once, then one token per row and step; finished rows leave the batch.
+//! Generation: each prompt is prefilled alone and once, then all rows of all prompts take one token per step; finished
+//! rows leave. A row's tokens depend on its prompt and its chooser only, not on the rows beside it: same bits.
 //!
 //! How a token is chosen is the caller's: [`Choose`] gets the f32 logits of a row and may change them (penalties,
 //! temperature, cuts). The log-probability recorded beside each token is that of the *unchanged* logits divided by
 //! `logp_temperature`, which is what a policy-gradient update needs.
 
-use super::{batch::Batch, cache::KvCache, model::ImageFeatures, model::Vlm};
+use super::{
+    batch::Batch,
+    cache::KvCache,
+    model::ImageFeatures,
+    model::Vlm,
+    ops::{self, host},
+    sampling::argmax,
+};
 use crate::error::{Failure, Result};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 /// Picks the next token of a row from its logits (`V` values, free to be overwritten).
 pub trait Choose {
@@ -22,16 +30,10 @@ impl<F: FnMut(usize, &mut [f32]) -> Result<u32>> Choose for F {
 
 /// The most probable token, the first of equals.
 pub fn greedy(_row: usize, logits: &mut [f32]) -> Result<u32> {
-    let mut best = 0;
-    for (i, x) in logits.iter().enumerate() {
-        if x.is_nan() {
-            return Err(Failure::device("a logit is not a number; the weights or the input are broken"));
-        }
-        if *x > logits[best] {
-            best = i;
-        }
+    if logits.iter().fold(false, |bad, x| bad | x.is_nan()) {
+        return Err(Failure::device("a logit is not a number; the weights or the input are broken"));
     }
-    Ok(best as u32)
+    Ok(argmax(logits) as u32)
 }
 
 /// How much to generate.
@@ -41,6 +43,8 @@ pub struct GenerateOptions {
     pub samples: usize,
     /// Most tokens per row.
     pub max_new_tokens: usize,
+    /// Tokens before which no eos id can be chosen.
+    pub min_new_tokens: usize,
     /// Ids that end a row; the id itself is kept.
     pub eos: Vec<u32>,
     /// Temperature of the recorded log-probabilities.
@@ -49,7 +53,7 @@ pub struct GenerateOptions {
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        GenerateOptions { samples: 1, max_new_tokens: 256, eos: Vec::new(), logp_temperature: 1. }
+        GenerateOptions { samples: 1, max_new_tokens: 256, min_new_tokens: 0, eos: Vec::new(), logp_temperature: 1. }
     }
 }
 
@@ -100,10 +104,10 @@ pub struct Generated {
 }
 
 impl Vlm {
-    /// Continues every row of a left-padded batch; `samples` results per row, in order.
+    /// Continues every row of a batch, padded or not; `samples` results per row, in order.
     ///
     /// # Errors
-    /// A right-padded batch, no samples, a temperature that is not above 0, or what the chooser reports.
+    /// No samples, a temperature that is not above 0, image features that do not fit, or what the chooser reports.
     pub fn generate(
         &self,
         batch: &Batch,
@@ -114,43 +118,41 @@ impl Vlm {
     ) -> Result<Vec<Generated>> {
         let model = self.frozen()?;
         let empty = Generated { ids: Vec::new(), logps: Vec::new(), finish: Finish::Length };
-        let samples = options.samples;
+        let (samples, temperature) = (options.samples, options.logp_temperature);
         let mut out = vec![empty; batch.rows * samples];
         if options.max_new_tokens == 0 {
             return Ok(out);
         }
-        if samples == 0 || !(options.logp_temperature > 0. && options.logp_temperature.is_finite()) {
-            let given = format!("samples {samples}, temperature {}", options.logp_temperature);
+        if samples == 0 || !(temperature > 0. && temperature.is_finite()) {
+            let given = format!("samples {samples}, temperature {temperature}");
             return Err(Failure::usage(format!("generation needs a sample and a temperature above 0, got {given}")));
         }
-        if batch.start.iter().zip(&batch.lens).any(|(start, len)| start + len != batch.width) {
-            return Err(Failure::usage("generation needs a left-padded batch"));
-        }
-        let text = &model.config().text;
-        // The last token is never fed back, hence the -1.
-        let capacity = batch.width + options.max_new_tokens - 1;
-        let mut cache = KvCache::new(text, batch.rows, capacity, model.dtype(), model.device())?;
-        let hidden = model.forward(batch, images, Some(&mut cache), None)?;
-        let mut last = hidden.narrow(1, batch.width - 1, 1)?.contiguous()?; // (B, 1, H)
-        if samples > 1 {
-            let prompts: Vec<usize> = (0..out.len()).map(|row| row / samples).collect();
-            cache.select(&prompts)?;
-            let index: Vec<u32> = prompts.iter().map(|prompt| *prompt as u32).collect();
-            last = last.index_select(&Tensor::from_vec(index, out.len(), model.device())?, 0)?;
-        }
-        let mut active: Vec<usize> = (0..out.len()).collect();
-        let mut scratch = vec![0f32; text.vocab_size];
+        let (mut cache, last) = model.prefill(batch, images)?;
+        let prompts: Vec<usize> = (0..out.len()).map(|row| row / samples).collect();
+        cache.fork(&prompts, options.max_new_tokens - 1)?; // the last token is never fed back
+        let mut logits = model.logits(&last)?;
+        // The row of the logits that each active row reads: at first that of its prompt.
+        let (mut active, mut reads): (Vec<usize>, _) = ((0..out.len()).collect(), prompts);
+        let mut scratch = vec![0f32; model.config().text.vocab_size];
         for step in 0..options.max_new_tokens {
-            let logits = model.logits(&last)?.squeeze(1)?.to_vec2::<f32>()?;
             let (mut keep, mut next, mut stop_all) = (Vec::new(), Vec::new(), false);
-            for (slot, (row, logits)) in active.iter().zip(&logits).enumerate() {
+            let on_host = logits.to_device(&Device::Cpu)?.contiguous()?;
+            let all = host::view(&on_host)?;
+            for (slot, (row, reads)) in active.iter().zip(&reads).enumerate() {
+                let logits = &all[reads * scratch.len()..][..scratch.len()];
                 scratch.copy_from_slice(logits);
+                if step < options.min_new_tokens {
+                    for id in &options.eos {
+                        if let Some(logit) = scratch.get_mut(*id as usize) {
+                            *logit = f32::NEG_INFINITY;
+                        }
+                    }
+                }
                 let id = chooser.choose(*row, &mut scratch)?;
                 let Some(logit) = logits.get(id as usize) else {
                     return Err(Failure::usage(format!("token {id} was chosen; the model knows {}", logits.len())));
                 };
-                let logp = (f64::from(*logit) / options.logp_temperature
-                    - log_sum_exp(logits, options.logp_temperature)) as f32;
+                let logp = (f64::from(*logit) / temperature - ops::log_sum_exp(logits, temperature)) as f32;
                 out[*row].ids.push(id);
                 out[*row].logps.push(logp);
                 let flow = on_token(Token { row: *row, index: step, id, logp });
@@ -172,16 +174,38 @@ impl Vlm {
                 break;
             }
             if keep.len() < active.len() {
-                cache.select(&keep)?;
+                cache.keep(&keep);
                 active = keep.iter().map(|slot| active[*slot]).collect();
             }
             let position = |row: &usize| (batch.lens[row / samples] + step) as i64 + batch.deltas[row / samples];
             let at: Vec<i64> = active.iter().map(position).collect();
             let rows: Vec<&[u32]> = next.iter().map(std::slice::from_ref).collect();
             let tokens = Batch::continuing(model.config(), &rows, &at)?;
-            last = model.forward(&tokens, None, Some(&mut cache), None)?;
+            logits = model.logits(&model.forward(&tokens, None, Some(&mut cache), None)?)?;
+            reads = (0..active.len()).collect();
         }
         Ok(out)
+    }
+
+    /// A cache that holds every row of a batch as a prompt, each computed alone, and their last hidden states
+    /// `(B, 1, H)`.
+    fn prefill(&self, batch: &Batch, images: Option<&ImageFeatures>) -> Result<(KvCache, Tensor)> {
+        let have = images.map_or(Ok(0), |images| images.embeds.dim(0))?;
+        if have != batch.visual.len() {
+            let places = batch.visual.len();
+            return Err(Failure::data(format!("the batch has places for {places} image tokens, {have} were encoded")));
+        }
+        let mut cache = KvCache::new(&self.config().text, self.dtype(), self.device());
+        let (mut last, mut used) = (Vec::with_capacity(batch.rows), 0);
+        for row in 0..batch.rows {
+            let prompt = batch.row(row);
+            let count = prompt.visual.len();
+            let images = images.filter(|_| count > 0).map(|images| images.narrow(used, count)).transpose()?;
+            used += count;
+            let hidden = self.forward(&prompt, images.as_ref(), Some(&mut cache), None)?;
+            last.push(hidden.narrow(1, prompt.width - 1, 1)?);
+        }
+        Ok((cache, Tensor::cat(&last, 0)?))
     }
 
     /// Log-probabilities of each token of several continuations of one prompt (a batch of one row), prefilled once.
@@ -199,13 +223,14 @@ impl Vlm {
         if prompt.rows != 1 {
             return Err(Failure::usage(format!("continuations need one prompt, the batch has {}", prompt.rows)));
         }
-        let Some(longest) = continuations.iter().map(Vec::len).max() else { return Ok(Vec::new()) };
         if continuations.iter().any(Vec::is_empty) {
             return Err(Failure::usage("a continuation without tokens has no probability"));
         }
-        let mut cache = KvCache::new(&model.config().text, 1, prompt.width + longest, model.dtype(), model.device())?;
-        let hidden = model.forward(prompt, images, Some(&mut cache), None)?;
-        let last = hidden.narrow(1, prompt.width - 1, 1)?.reshape(((), hidden.dim(2)?))?;
+        if continuations.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (mut cache, last) = model.prefill(prompt, images)?;
+        let last = last.squeeze(1)?;
         let firsts: Vec<u32> = continuations.iter().map(|ids| ids[0]).collect();
         let (first, _) = model.score_rows(&last.broadcast_as((firsts.len(), last.dim(1)?))?, &firsts, temperature)?;
         let mut out: Vec<Vec<f32>> = first.to_vec1::<f32>()?.into_iter().map(|logp| vec![logp]).collect();
@@ -214,10 +239,10 @@ impl Vlm {
         if longer.is_empty() {
             return Ok(out);
         }
-        cache.select(&vec![0; longer.len()])?;
         let fed: Vec<&[u32]> = longer.iter().map(|i| &continuations[*i][..continuations[*i].len() - 1]).collect();
         let at = vec![prompt.lens[0] as i64 + prompt.deltas[0]; fed.len()];
         let batch = Batch::continuing(model.config(), &fed, &at)?;
+        cache.fork(&vec![0; longer.len()], batch.width)?;
         let hidden = model.forward(&batch, None, Some(&mut cache), None)?;
         let (mut rows, mut targets) = (Vec::new(), Vec::new());
         for (row, i) in longer.iter().enumerate() {
@@ -237,11 +262,4 @@ impl Vlm {
         let rows: Vec<u32> = (0..targets.len() as u32).collect();
         self.token_logps(&hidden.unsqueeze(0)?, &rows, targets, temperature)
     }
-}
-
-/// `ln sum exp(x / temperature)` in f64.
-fn log_sum_exp(logits: &[f32], temperature: f64) -> f64 {
-    let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    let sum: f64 = logits.iter().map(|x| ((f64::from(*x) - max) / temperature).exp()).sum();
-    max / temperature + sum.ln()
 }

@@ -99,6 +99,13 @@ impl ImageFeatures {
         let deepstack = self.deepstack.iter().map(Tensor::detach).collect();
         ImageFeatures { embeds: self.embeds.detach(), deepstack }
     }
+
+    /// The features `from .. from + count`, as views.
+    pub fn narrow(&self, from: usize, count: usize) -> Result<Self> {
+        let part = |tensor: &Tensor| tensor.narrow(0, from, count);
+        let deepstack = self.deepstack.iter().map(part).collect::<candle_core::Result<_>>()?;
+        Ok(ImageFeatures { embeds: part(&self.embeds)?, deepstack })
+    }
 }
 
 /// Named intermediate tensors, for tests and debugging.
@@ -417,7 +424,7 @@ impl Vlm {
         Ok(self.net.visual.forward(&pixels, grids, &mut trace)?)
     }
 
-    /// Hidden states `(B, T, H)` after the final norm. With a cache, the batch continues what it holds.
+    /// Hidden states `(B, T, H)` after the final norm. With a cache, the batch is a new prompt or continues its rows.
     pub fn forward(
         &self,
         batch: &Batch,
@@ -427,7 +434,7 @@ impl Vlm {
     ) -> Result<Tensor> {
         let (b, t) = (batch.rows, batch.width);
         if let Some(cache) = cache.as_deref_mut() {
-            cache.begin(&batch.start, t)?;
+            cache.begin(batch)?;
         }
         let x = self.embed(batch, images)?;
         note(&mut trace, || "text.inputs_embeds".into(), &x);
@@ -437,10 +444,7 @@ impl Vlm {
         let sin = Tensor::from_vec(sin, shape, &self.device)?;
         note(&mut trace, || "text.rope_cos".into(), &cos);
         note(&mut trace, || "text.rope_sin".into(), &sin);
-        let mask = match cache.as_deref() {
-            Some(cache) => Mask::Causal { offset: cache.len(), start: cache.start().to_vec() },
-            None => Mask::Causal { offset: 0, start: batch.start.clone() },
-        };
+        let mask = Mask::Causal { offset: 0, start: batch.start.clone() };
         let deepstack = match images {
             Some(images) if !images.deepstack.is_empty() && !batch.visual.is_empty() => {
                 let rows = Tensor::from_slice(&batch.visual, batch.visual.len(), &self.device)?;

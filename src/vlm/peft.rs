@@ -15,6 +15,7 @@ use super::{
 use crate::{
     error::{Failure, Result, io_at},
     files::{RealFs, write_atomic},
+    hub,
 };
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Map, Value, json};
@@ -268,10 +269,16 @@ fn spec_json(spec: &LoraSpec, base: &str) -> Value {
         Targets::Regex(pattern) => json!(pattern),
         Targets::Suffixes(list) => json!(list),
     };
+    // PEFT keeps the revision of a base from the hub apart from its name.
+    let (base, revision) = match hub::Name::parse(base) {
+        Ok(name) => (name.repo().to_owned(), Some(name.revision().to_owned()).filter(|r| r != hub::name::MAIN)),
+        Err(_) => (base.to_owned(), None),
+    };
     json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
+        "revision": revision,
         "inference_mode": true,
         "r": spec.r,
         "lora_alpha": number(spec.alpha),
@@ -304,6 +311,18 @@ mod tests {
         };
         let text = serde_json::to_vec(&spec_json(&spec, "x")).unwrap();
         assert_eq!(parse_spec(&text).unwrap(), spec);
+    }
+
+    #[test]
+    fn a_base_from_the_hub_is_named_as_peft_does() {
+        let base = |base: &str| {
+            let config = spec_json(&LoraSpec::default(), base);
+            (config["base_model_name_or_path"].clone(), config["revision"].clone())
+        };
+        assert_eq!(base("a/b@v1"), (json!("a/b"), json!("v1")));
+        assert_eq!(base("a/b"), (json!("a/b"), Value::Null));
+        assert_eq!(base("/models/b"), (json!("/models/b"), Value::Null));
+        assert_eq!(base("embedded"), (json!("embedded"), Value::Null));
     }
 
     #[test]

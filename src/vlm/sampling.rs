@@ -14,7 +14,11 @@ mod filters;
 
 pub use filters::{argmax, probabilities};
 
-use filters::{ban_repeats, draw, keep_min_p, keep_top_k, keep_top_p, log_probability, penalise};
+use super::{
+    generate::Choose,
+    ops::{largest, log_sum_exp},
+};
+use filters::{ban_repeats, draw, keep_min_p, keep_top_k, keep_top_p, penalise};
 
 /// How a token is chosen; the names are those of `generation_config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,42 +139,87 @@ impl SamplingParams {
     /// The logits after penalties and, when drawing, the filters; what is excluded is negative infinity. `context` holds
     /// the ids of prompt and completion so far.
     pub fn process(&self, logits: &[f32], context: &[u32]) -> Result<Vec<f32>> {
-        self.check()?;
-        check_logits(logits)?;
         let mut scores = logits.to_vec();
+        self.apply(&mut scores, context)?;
+        Ok(scores)
+    }
+
+    /// [`Self::process`] in place.
+    fn apply(&self, scores: &mut [f32], context: &[u32]) -> Result<()> {
+        self.check()?;
+        check_logits(scores)?;
         if self.repetition_penalty != 1. {
-            penalise(&mut scores, context, self.repetition_penalty as f32);
+            penalise(scores, context, self.repetition_penalty as f32);
         }
         if self.no_repeat_ngram_size > 0 {
-            ban_repeats(&mut scores, context, self.no_repeat_ngram_size);
+            ban_repeats(scores, context, self.no_repeat_ngram_size);
         }
         if self.do_sample {
             if self.temperature != 1. {
                 scores.iter_mut().for_each(|s| *s /= self.temperature as f32);
             }
             if self.top_k > 0 {
-                keep_top_k(&mut scores, self.top_k);
+                keep_top_k(scores, self.top_k);
             }
             if self.top_p < 1. {
-                keep_top_p(&mut scores, self.top_p);
+                keep_top_p(scores, self.top_p);
             }
             if self.min_p > 0. {
-                keep_min_p(&mut scores, self.min_p);
+                keep_min_p(scores, self.min_p);
             }
         }
-        if scores.iter().all(|s| *s == f32::NEG_INFINITY) {
+        if largest(scores) == f32::NEG_INFINITY {
             return Err(Failure::device("every token is excluded").hint("lower no_repeat_ngram_size"));
         }
-        Ok(scores)
+        Ok(())
     }
 
-    /// Chooses a token. The stream advances by one draw when `do_sample`, never otherwise.
-    pub fn choose(&self, logits: &[f32], context: &[u32], stream: &mut Stream) -> Result<Choice> {
-        let scores = self.process(logits, context)?;
-        let token = if self.do_sample { draw(&scores, stream.uniform()) } else { argmax(&scores) };
-        let temperature = if self.do_sample { self.temperature } else { 1. };
-        Ok(Choice { token: token as u32, logp: log_probability(logits, token, temperature) as f32 })
+    /// Chooses a token and leaves the processed scores behind. The stream advances by one draw when `do_sample`, never
+    /// otherwise.
+    pub fn pick(&self, logits: &mut [f32], context: &[u32], stream: &mut Stream) -> Result<u32> {
+        self.apply(logits, context)?;
+        Ok(if self.do_sample { draw(logits, stream.uniform()) } else { argmax(logits) } as u32)
     }
+
+    /// [`Self::pick`] that keeps the logits and also says how likely the token was.
+    pub fn choose(&self, logits: &[f32], context: &[u32], stream: &mut Stream) -> Result<Choice> {
+        let token = self.pick(&mut logits.to_vec(), context, stream)?;
+        let temperature = if self.do_sample { self.temperature } else { 1. };
+        let logp = f64::from(logits[token as usize]) / temperature - log_sum_exp(logits, temperature);
+        Ok(Choice { token, logp: logp as f32 })
+    }
+}
+
+/// Draws for the rows of a batch: each row has its own tokens so far and its own random stream, so what it draws does
+/// not depend on the rows beside it.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    params: SamplingParams,
+    rows: Vec<(Vec<u32>, Stream)>,
+}
+
+impl Sampler {
+    /// `rows` holds the prompt's ids and the random stream of each row of the results.
+    pub fn new(params: SamplingParams, rows: impl IntoIterator<Item = (Vec<u32>, Stream)>) -> Self {
+        Sampler { params, rows: rows.into_iter().collect() }
+    }
+}
+
+impl Choose for Sampler {
+    fn choose(&mut self, row: usize, logits: &mut [f32]) -> Result<u32> {
+        let count = self.rows.len();
+        let Some((context, stream)) = self.rows.get_mut(row) else {
+            return Err(Failure::usage(format!("row {row} has no random stream, there are {count}")));
+        };
+        let token = self.params.pick(logits, context, stream)?;
+        context.push(token);
+        Ok(token)
+    }
+}
+
+/// The random numbers of the `sample`-th continuation of a prompt, named by what it is and not by its place in a batch.
+pub fn rollout_stream(seed: u64, prompt: &str, sample: usize) -> Stream {
+    Stream::new(seed, &format!("rollout.{prompt}.{sample}"))
 }
 
 /// A chosen token.
@@ -184,7 +233,10 @@ pub struct Choice {
 
 /// Fails on an empty row, NaN or +infinity, naming the first such token.
 fn check_logits(logits: &[f32]) -> Result<()> {
-    match logits.iter().position(|x| x.is_nan() || *x == f32::INFINITY) {
+    let bad = |x: &f32| x.is_nan() | (*x == f32::INFINITY);
+    // One pass without branches first: it is vectorised, a search is not.
+    let any = logits.iter().fold(false, |any, x| any | bad(x));
+    match if any { logits.iter().position(bad) } else { None } {
         Some(at) => Err(Failure::device(format!("the logit of token {at} is {}", logits[at]))
             .hint("the weights or the image are damaged, or training diverged: go back to an earlier checkpoint")),
         None if logits.is_empty() => Err(Failure::device("no logits to choose from")),

@@ -119,15 +119,16 @@ impl Attention {
         let (b, t, _) = x.dims3()?;
         let mut q = self.q_proj.forward(x)?.reshape((b, t, self.heads, self.head_dim))?;
         let mut k = self.k_proj.forward(x)?.reshape((b, t, self.kv_heads, self.head_dim))?;
-        let mut v = self.v_proj.forward(x)?.reshape((b, t, self.kv_heads, self.head_dim))?;
+        let v = self.v_proj.forward(x)?.reshape((b, t, self.kv_heads, self.head_dim))?;
         if let Some((q_norm, k_norm)) = &self.qk_norm {
             (q, k) = (q_norm.forward(&q)?, k_norm.forward(&k)?);
         }
         (q, k) = (ops::rope(&q, &ctx.cos, &ctx.sin)?, ops::rope(&k, &ctx.cos, &ctx.sin)?);
-        if let Some(cache) = ctx.cache {
-            (k, v) = cache.append(index, &k, &v)?;
-        }
-        let y = ops::attention(&q, &k, &v, &ctx.mask, 1. / (self.head_dim as f64).sqrt())?; // (B, T, N, D)
+        let scale = 1. / (self.head_dim as f64).sqrt();
+        let y = match ctx.cache {
+            Some(cache) => cache.attend(index, &q, &k, &v, scale)?,
+            None => ops::attention(&q, &k, &v, &ctx.mask, scale)?,
+        }; // (B, T, N, D)
         self.o_proj.forward(&y.reshape((b, t, self.heads * self.head_dim))?)
     }
 }

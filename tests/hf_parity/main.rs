@@ -10,6 +10,7 @@ mod greedy;
 mod lora;
 mod model;
 mod preproc;
+mod rollout;
 mod schedules;
 mod sft;
 mod support;

@@ -89,7 +89,7 @@ pub fn frame(name: &str) -> String {
 /// The binary with arguments, not started yet.
 pub fn reinsman(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reinsman"));
-    command.args(args).current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command.args(args).current_dir(env!("CARGO_TARGET_TMPDIR")).env("HF_HUB_OFFLINE", "1");
     command
 }
 

@@ -1,7 +1,7 @@
 //! Every operation from candle primitives that record a graph: slow, on any device and dtype, and the
 //! yardstick for the fused CPU versions.
 
-use super::Mask;
+use super::{Mask, Shared};
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::ops::{log_softmax, softmax};
 
@@ -47,6 +47,31 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Mask, scale: f64) ->
     let bias = mask_bias(mask, b, t, s, q.device())?;
     let probs = softmax(&scores.broadcast_add(&bias)?, D::Minus1)?.to_dtype(v.dtype())?;
     probs.matmul(&v)?.transpose(1, 2)?.contiguous()
+}
+
+/// Attention of new tokens over the prompts that rows share and their own tails, as [`super::shared_attention`]: each row
+/// gets its prompt and tail side by side.
+pub fn shared_attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    prompts: &[Shared],
+    len: usize,
+    scale: f64,
+) -> Result<Tensor> {
+    let t = q.dim(1)?;
+    let (mut rows, mut out) = (0.., Vec::with_capacity(q.dim(0)?));
+    for prompt in prompts {
+        let offset = prompt.keys.dim(0)? + len - t;
+        for (slot, row) in prompt.slots.iter().zip(&mut rows) {
+            let tail = |x: &Tensor| x.get(*slot)?.narrow(0, 0, len);
+            let keys = Tensor::cat(&[&prompt.keys, &tail(k)?], 0)?.unsqueeze(0)?;
+            let values = Tensor::cat(&[&prompt.values, &tail(v)?], 0)?.unsqueeze(0)?;
+            let mask = Mask::Causal { offset, start: vec![0] };
+            out.push(attention(&q.narrow(0, row, 1)?, &keys, &values, &mask, scale)?);
+        }
+    }
+    Tensor::cat(&out, 0)
 }
 
 /// Additive mask `(B, 1, T, S)` of 0 and a large negative number (finite: a fully hidden row must not be NaN).

@@ -1,12 +1,12 @@
 //! Fused linear maps: `x @ w.T (+ b)` and its gradients by strided products, no transposed copies, and nothing at
 //! all computed for an argument that is frozen.
 //!
-//! Up to [`FEW`] rows (decoding) go through inner products whose order depends on the row alone, so a row of a small
-//! batch has the same bits in any other small batch. Above that the `gemm` crate decides; see the tests.
+//! Up to [`FEW`] rows, and any number of decoding rows `(B, 1, I)`, go through inner products whose order depends on the
+//! row alone, so a decoding row has the same bits in any batch. Above that the `gemm` crate decides; see the tests.
 
 use super::gemm::{Mat, MatMut, Threads, matmul};
 use super::host::{elements, output, tensor, view};
-use super::simd::{dot1, dot4, multiversion};
+use super::simd::{dot1, dot4, dot4x4, multiversion};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -21,29 +21,37 @@ pub(super) struct Linear;
 pub(super) struct LinearBias;
 
 multiversion! {
-    /// `out[r][j] = x[r] . w[j] + b[j]` for a run of outputs; out is `(R, run)`. Four weights rows or four inputs at a
-    /// time, whichever keeps the arithmetic fed; every product has the same bits either way.
+    /// `out[r][j] = x[r] . w[j] + b[j]` for a run of outputs; out is `(R, run)`. Tiles of four weight rows (one stream of
+    /// memory each) by four inputs; every product has the same bits wherever it falls.
     fn few_rows(x: &[f32], w: &[f32], b: &[f32], inner: usize, run: usize, out: &mut [f32]) {
         let count = x.len() / inner;
         let x = |r: usize| &x[r * inner..(r + 1) * inner];
-        let w = |j: usize| &w[j * inner..(j + 1) * inner];
-        let fours = count - count % 4;
-        for r in (0..fours).step_by(4) {
-            let xs = [x(r), x(r + 1), x(r + 2), x(r + 3)];
-            for j in 0..run {
-                let sums = dot4::<FMA>(xs, w(j));
-                for (k, sum) in sums.into_iter().enumerate() {
-                    out[(r + k) * run + j] = sum;
+        let row = |j: usize| &w[j * inner..(j + 1) * inner];
+        let (tiled, fours) = (run - run % 4, count - count % 4);
+        let passes = count.div_ceil(4);
+        let lines = (4 / passes).max(1);
+        for j in (0..tiled).step_by(4) {
+            let ws = [row(j), row(j + 1), row(j + 2), row(j + 3)];
+            // The tile after this one, asked for in equal parts by the first passes.
+            let ahead = |pass: usize| match (j + 4) * inner + pass * lines * inner {
+                at if pass < 4 && at < w.len() => (&w[at..], lines),
+                _ => (w, 0),
+            };
+            for r in (0..fours).step_by(4) {
+                let (ahead, lines) = ahead(r / 4);
+                let sums = dot4x4::<FMA>([x(r), x(r + 1), x(r + 2), x(r + 3)], ws, ahead, lines);
+                for (k, sums) in sums.iter().enumerate() {
+                    out[(r + k) * run + j..][..4].copy_from_slice(sums);
                 }
             }
-        }
-        for r in fours..count {
-            for j in (0..run - run % 4).step_by(4) {
-                let sums = dot4::<FMA>([w(j), w(j + 1), w(j + 2), w(j + 3)], x(r));
-                out[r * run + j..][..4].copy_from_slice(&sums);
+            for r in fours..count {
+                let (ahead, lines) = if r == fours { ahead(passes - 1) } else { (w, 0) };
+                out[r * run + j..][..4].copy_from_slice(&dot4::<FMA>(ws, x(r), ahead, lines));
             }
-            for j in run - run % 4..run {
-                out[r * run + j] = dot1::<FMA>(x(r), w(j));
+        }
+        for j in tiled..run {
+            for r in 0..count {
+                out[r * run + j] = dot1::<FMA>(x(r), row(j));
             }
         }
         if !b.is_empty() {
@@ -57,32 +65,22 @@ multiversion! {
 /// Decoding: every output is one inner product; threads share the outputs.
 fn forward_few(x: &[f32], w: &[f32], b: &[f32], inner: usize, outer: usize) -> Vec<f32> {
     let count = x.len() / inner;
-    let bias = |from: usize, run: usize| if b.is_empty() { b } else { &b[from..from + run] };
     let threads = rayon::current_num_threads();
-    let mut out = vec![0f32; count * outer];
-    if threads == 1 || w.len() * count < 1 << 16 {
-        // Weights in runs that stay in the first cache while the rows pass.
-        let run = (8192 / inner).clamp(1, outer);
+    // Few large parts: waking a thread costs as much as some ten thousand products.
+    let parts = if threads == 1 || w.len() * count < 1 << 17 { 1 } else { 2 * threads };
+    let run = outer.div_ceil(parts).next_multiple_of(4);
+    let part = |i: usize| {
+        let (from, run) = (i * run, run.min(outer - i * run));
+        let bias = if b.is_empty() { b } else { &b[from..from + run] };
         let mut part = vec![0f32; count * run];
-        for from in (0..outer).step_by(run) {
-            let run = run.min(outer - from);
-            few_rows(x, &w[from * inner..(from + run) * inner], bias(from, run), inner, run, &mut part[..count * run]);
-            for r in 0..count {
-                out[r * outer + from..][..run].copy_from_slice(&part[r * run..][..run]);
-            }
-        }
-        return out;
+        few_rows(x, &w[from * inner..(from + run) * inner], bias, inner, run, &mut part);
+        part
+    };
+    if run >= outer {
+        return part(0);
     }
-    let run = outer.div_ceil(4 * threads).max((1 << 14) / inner.max(1)).max(1);
-    let parts: Vec<Vec<f32>> = (0..outer.div_ceil(run))
-        .into_par_iter()
-        .map(|i| {
-            let (from, run) = (i * run, run.min(outer - i * run));
-            let mut part = vec![0f32; count * run];
-            few_rows(x, &w[from * inner..(from + run) * inner], bias(from, run), inner, run, &mut part);
-            part
-        })
-        .collect();
+    let parts: Vec<Vec<f32>> = (0..outer.div_ceil(run)).into_par_iter().map(part).collect();
+    let mut out = vec![0f32; count * outer];
     for (i, part) in parts.iter().enumerate() {
         let len = part.len() / count;
         for r in 0..count {
@@ -92,13 +90,13 @@ fn forward_few(x: &[f32], w: &[f32], b: &[f32], inner: usize, outer: usize) -> V
     out
 }
 
-fn forward(x: &[f32], w: &[f32], b: &[f32], inner: usize, outer: usize) -> Result<Vec<f32>> {
+fn forward(x: &[f32], step: bool, w: &[f32], b: &[f32], inner: usize, outer: usize) -> Result<Vec<f32>> {
     if inner == 0 || x.is_empty() {
         let rows = x.len().checked_div(inner).unwrap_or(0);
         return Ok(vec![0f32; rows * outer]);
     }
     let count = x.len() / inner;
-    if count <= FEW {
+    if step || count <= FEW {
         return Ok(forward_few(x, w, b, inner, outer));
     }
     let mut out = vec![0f32; count * outer];
@@ -109,6 +107,11 @@ fn forward(x: &[f32], w: &[f32], b: &[f32], inner: usize, outer: usize) -> Resul
     let (x, w) = (Mat::new(x, count, inner, inner)?, Mat::new(w, outer, inner, inner)?);
     matmul(&mut y, !b.is_empty(), x, w.t(), 1., Threads::Pool)?;
     Ok(out)
+}
+
+/// Whether x is `(B, 1, I)`, one new token for each of B rows: its rows must not depend on B.
+pub(crate) fn is_step(dims: &[usize]) -> bool {
+    matches!(dims, [_, 1, _])
 }
 
 fn result_shape(x: &Shape, outer: usize) -> Shape {
@@ -164,7 +167,8 @@ impl CustomOp2 for Linear {
 
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
         let (outer, inner) = lw.shape().dims2()?;
-        output(forward(elements(x, lx)?, elements(w, lw)?, &[], inner, outer)?, result_shape(lx.shape(), outer))
+        let y = forward(elements(x, lx)?, is_step(lx.dims()), elements(w, lw)?, &[], inner, outer)?;
+        output(y, result_shape(lx.shape(), outer))
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -187,7 +191,7 @@ impl CustomOp3 for LinearBias {
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (outer, inner) = lw.shape().dims2()?;
-        let y = forward(elements(x, lx)?, elements(w, lw)?, elements(b, lb)?, inner, outer)?;
+        let y = forward(elements(x, lx)?, is_step(lx.dims()), elements(w, lw)?, elements(b, lb)?, inner, outer)?;
         output(y, result_shape(lx.shape(), outer))
     }
 

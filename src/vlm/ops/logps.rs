@@ -78,6 +78,85 @@ fn chunk_rows(vocabulary: usize) -> usize {
 }
 
 multiversion! {
+    /// `sum e^((x - most) factor)`.
+    fn sum_of_exponentials(x: &[f32], most: f32, factor: f32) -> f64 {
+        let mut sum = 0f64;
+        // f32 lanes over blocks, f64 over blocks, as below.
+        for block in x.chunks(1024) {
+            let mut lanes = [0f32; 16];
+            let chunks = block.chunks_exact(16);
+            let rest = chunks.remainder();
+            for chunk in chunks {
+                for lane in 0..16 {
+                    lanes[lane] += exp::<FMA>((chunk[lane] - most) * factor);
+                }
+            }
+            for (lane, x) in lanes.iter_mut().zip(rest) {
+                *lane += exp::<FMA>((x - most) * factor);
+            }
+            for lane in lanes {
+                sum += f64::from(lane);
+            }
+        }
+        sum
+    }
+}
+
+multiversion! {
+    /// The largest number, ignoring NaN; negative infinity when there is none.
+    fn largest_of(x: &[f32]) -> f32 {
+        max(x)
+    }
+}
+
+multiversion! {
+    fn exponentials_of(x: &[f32], most: f32, out: &mut [f32]) {
+        for (o, x) in out.iter_mut().zip(x) { *o = exp::<FMA>(x - most); }
+    }
+}
+
+multiversion! {
+    /// Sum in 16 lanes of f64.
+    fn wide_sum(x: &[f32]) -> f64 {
+        let mut lanes = [0f64; 16];
+        let chunks = x.chunks_exact(16);
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            for lane in 0..16 {
+                lanes[lane] += f64::from(chunk[lane]);
+            }
+        }
+        for (lane, x) in lanes.iter_mut().zip(rest) {
+            *lane += f64::from(*x);
+        }
+        lanes.iter().sum()
+    }
+}
+
+/// Sum in f64, in an order that depends on the length alone.
+pub(crate) fn sum(x: &[f32]) -> f64 {
+    wide_sum(x)
+}
+
+/// The largest number, ignoring NaN; negative infinity when there is none.
+pub(crate) fn largest(x: &[f32]) -> f32 {
+    largest_of(x)
+}
+
+/// `e^(x - most)` of each.
+pub(crate) fn exponentials(x: &[f32], most: f32) -> Vec<f32> {
+    let mut out = vec![0f32; x.len()];
+    exponentials_of(x, most, &mut out);
+    out
+}
+
+/// `ln sum e^(x / temperature)` of one row of logits.
+pub(crate) fn log_sum_exp(x: &[f32], temperature: f64) -> f64 {
+    let most = largest(x);
+    f64::from(most) / temperature + sum_of_exponentials(x, most, (1. / temperature) as f32).ln()
+}
+
+multiversion! {
     /// (log-sum-exp, entropy) of one row of logits.
     fn statistics(logits: &[f32]) -> (f32, f32) {
         let most = max(logits);

@@ -6,10 +6,10 @@
 //! [`composed`] of candle primitives, which is also the yardstick of the tests. Arguments that track no gradient get
 //! none computed, arguments that are not contiguous are copied first, wrong shapes are errors that name them.
 //!
-//! Same input and machine give the same bits for any number of threads. A row of `linear` has the same bits in any
-//! batch of up to 16 rows (decoding), and the same in any larger one (measured with the pinned `gemm`, 17 to 300 rows),
-//! but the two differ by rounding; so do a prefill and a decoding step. A single query of `attention` depends on its own
-//! row only.
+//! Same input and machine give the same bits for any number of threads. A decoding row `(B, 1, I)` of `linear` has the
+//! same bits in any batch, any other row in any batch of up to 16 rows, and in any larger one (measured with the pinned
+//! `gemm`, 17 to 300 rows); the two differ by rounding, and so do a prefill and a decoding step. A row of
+//! `shared_attention` and a single query of `attention` depend on themselves only.
 
 mod activation;
 mod attention;
@@ -24,10 +24,14 @@ mod mask;
 mod norm;
 mod quantized;
 mod rope;
+mod shared;
 pub(in crate::vlm) mod simd;
 
 pub use heap::keep_heap;
 pub use mask::Mask;
+pub use shared::Shared;
+
+pub(crate) use logps::{exponentials, largest, log_sum_exp, sum};
 
 use crate::vlm::{quant::Quantized, weight::Weight};
 use activation::{Gelu, SwiGlu};
@@ -93,6 +97,27 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Mask, scale: f64) ->
     let training = q.track_op() || k.track_op() || v.track_op();
     let lse = Arc::new(OnceLock::new());
     q.apply_op3(&k, &v, attention::Attention { mask: mask.clone(), scale: scale as f32, lse, training })
+}
+
+/// Grouped-query attention of the newest tokens of rows that continue `prompts`, without a gradient. q `(R, T, N, D)`, the
+/// rows of each prompt one after the other; tails k and v `(S, C, K, D)` hold `len` tokens of each row, its T new ones
+/// last. Every query sees its whole prompt, and its tail up to itself. Result `(R, T, N, D)`; a row's bits are the same
+/// whatever rows are beside it.
+pub fn shared_attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    prompts: &[Shared],
+    len: usize,
+    scale: f64,
+) -> Result<Tensor> {
+    shared::check(q, k, v, prompts, len)?;
+    let prefixes = prompts.iter().flat_map(|prompt| [&prompt.keys, &prompt.values]);
+    if !prefixes.clone().all(|x| fused(&[x]) && x.is_contiguous()) || !fused(&[q, k, v]) {
+        return composed::shared_attention(q, k, v, prompts, len, scale);
+    }
+    let op = shared::SharedAttention { prompts, len, scale: scale as f32 };
+    q.contiguous()?.apply_op3_no_bwd(&k.contiguous()?, &v.contiguous()?, &op)
 }
 
 /// `silu(gate) * up`, same shapes.

@@ -140,16 +140,96 @@ pub(in crate::vlm) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
     total
 }
 
-/// Inner products of one row with four, each summed in an order that depends on the length alone, the same as in
-/// [`dot1`]. The accumulators have names: as an array of arrays they would live in memory.
+/// Asks for the cache line of element `at`, which may lie beyond the end.
 #[inline(always)]
-pub(in crate::vlm) fn dot4<const FMA: bool>(x: [&[f32]; 4], w: &[f32]) -> [f32; 4] {
+#[allow(unsafe_code)]
+fn prefetch(data: &[f32], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and is a hint for any address; SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(data.as_ptr().wrapping_add(at).cast())
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (data, at);
+}
+
+/// Inner products of four rows with four, each with the bits of [`dot1`]. Meanwhile `lines` cache lines of `ahead` are
+/// asked for per 16 columns: the weights that come next arrive while these are multiplied (8 x 512 by 40 M weights:
+/// 9 ms instead of 15).
+#[inline(always)]
+pub(in crate::vlm) fn dot4x4<const FMA: bool>(
+    x: [&[f32]; 4],
+    w: [&[f32]; 4],
+    ahead: &[f32],
+    lines: usize,
+) -> [[f32; 4]; 4] {
+    let n = x[0].len();
+    let ([x0, x1, x2, x3], [w0, w1, w2, w3]) = (x.map(|x| &x[..n]), w.map(|w| &w[..n]));
+    let (mut a0, mut a1, mut a2, mut a3) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
+    let (mut b0, mut b1, mut b2, mut b3) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
+    let (mut c0, mut c1, mut c2, mut c3) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
+    let (mut d0, mut d1, mut d2, mut d3) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
+    let whole = n - n % LANES;
+    let mut i = 0;
+    while i < whole {
+        for line in 0..lines {
+            prefetch(ahead, (i / LANES * lines + line) * LANES);
+        }
+        let (x0, x1, x2, x3) = (&x0[i..i + LANES], &x1[i..i + LANES], &x2[i..i + LANES], &x3[i..i + LANES]);
+        let (w0, w1, w2, w3) = (&w0[i..i + LANES], &w1[i..i + LANES], &w2[i..i + LANES], &w3[i..i + LANES]);
+        for lane in 0..LANES {
+            a0[lane] = madd::<FMA>(x0[lane], w0[lane], a0[lane]);
+            a1[lane] = madd::<FMA>(x0[lane], w1[lane], a1[lane]);
+            a2[lane] = madd::<FMA>(x0[lane], w2[lane], a2[lane]);
+            a3[lane] = madd::<FMA>(x0[lane], w3[lane], a3[lane]);
+            b0[lane] = madd::<FMA>(x1[lane], w0[lane], b0[lane]);
+            b1[lane] = madd::<FMA>(x1[lane], w1[lane], b1[lane]);
+            b2[lane] = madd::<FMA>(x1[lane], w2[lane], b2[lane]);
+            b3[lane] = madd::<FMA>(x1[lane], w3[lane], b3[lane]);
+            c0[lane] = madd::<FMA>(x2[lane], w0[lane], c0[lane]);
+            c1[lane] = madd::<FMA>(x2[lane], w1[lane], c1[lane]);
+            c2[lane] = madd::<FMA>(x2[lane], w2[lane], c2[lane]);
+            c3[lane] = madd::<FMA>(x2[lane], w3[lane], c3[lane]);
+            d0[lane] = madd::<FMA>(x3[lane], w0[lane], d0[lane]);
+            d1[lane] = madd::<FMA>(x3[lane], w1[lane], d1[lane]);
+            d2[lane] = madd::<FMA>(x3[lane], w2[lane], d2[lane]);
+            d3[lane] = madd::<FMA>(x3[lane], w3[lane], d3[lane]);
+        }
+        i += LANES;
+    }
+    [
+        [finish::<FMA>(a0, x0, w0), finish::<FMA>(a1, x0, w1), finish::<FMA>(a2, x0, w2), finish::<FMA>(a3, x0, w3)],
+        [finish::<FMA>(b0, x1, w0), finish::<FMA>(b1, x1, w1), finish::<FMA>(b2, x1, w2), finish::<FMA>(b3, x1, w3)],
+        [finish::<FMA>(c0, x2, w0), finish::<FMA>(c1, x2, w1), finish::<FMA>(c2, x2, w2), finish::<FMA>(c3, x2, w3)],
+        [finish::<FMA>(d0, x3, w0), finish::<FMA>(d1, x3, w1), finish::<FMA>(d2, x3, w2), finish::<FMA>(d3, x3, w3)],
+    ]
+}
+
+/// Sum of the lanes and of the products that fill no lane. A function, not a closure: those were not inlined, and every
+/// fused multiply-add became a call.
+#[inline(always)]
+fn finish<const FMA: bool>(lanes: [f32; LANES], x: &[f32], w: &[f32]) -> f32 {
+    let mut sum = lane_sum(lanes);
+    for i in x.len() - x.len() % LANES..x.len() {
+        sum = madd::<FMA>(x[i], w[i], sum);
+    }
+    sum
+}
+
+/// Inner products of one row with four, each summed in an order that depends on the length alone, the same as in
+/// [`dot1`]; `ahead` and `lines` as in [`dot4x4`]. The accumulators have names: as an array of arrays they would live in
+/// memory.
+#[inline(always)]
+pub(in crate::vlm) fn dot4<const FMA: bool>(x: [&[f32]; 4], w: &[f32], ahead: &[f32], lines: usize) -> [f32; 4] {
     let n = w.len();
     let [x0, x1, x2, x3] = x.map(|x| &x[..n]);
     let (mut s0, mut s1, mut s2, mut s3) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
     let whole = n - n % LANES;
     let mut i = 0;
     while i < whole {
+        for line in 0..lines {
+            prefetch(ahead, (i / LANES * lines + line) * LANES);
+        }
         let w = &w[i..i + LANES];
         let (x0, x1, x2, x3) = (&x0[i..i + LANES], &x1[i..i + LANES], &x2[i..i + LANES], &x3[i..i + LANES]);
         for lane in 0..LANES {
@@ -160,14 +240,27 @@ pub(in crate::vlm) fn dot4<const FMA: bool>(x: [&[f32]; 4], w: &[f32]) -> [f32; 
         }
         i += LANES;
     }
-    let tail = |s: [f32; LANES], x: &[f32]| (whole..n).fold(lane_sum(s), |sum, i| madd::<FMA>(x[i], w[i], sum));
-    [tail(s0, x0), tail(s1, x1), tail(s2, x2), tail(s3, x3)]
+    [finish::<FMA>(s0, x0, w), finish::<FMA>(s1, x1, w), finish::<FMA>(s2, x2, w), finish::<FMA>(s3, x3, w)]
 }
 
 /// One inner product with the bits of [`dot4`].
 #[inline(always)]
 pub(in crate::vlm) fn dot1<const FMA: bool>(x: &[f32], w: &[f32]) -> f32 {
-    sum_of([x, w], |[x, w], sum| madd::<FMA>(x, w, sum))
+    let n = w.len();
+    let x = &x[..n];
+    let mut lanes = [0f32; LANES];
+    let (xs, ws) = (x.chunks_exact(LANES), w.chunks_exact(LANES));
+    let (x_tail, w_tail) = (xs.remainder(), ws.remainder());
+    for (x, w) in xs.zip(ws) {
+        for lane in 0..LANES {
+            lanes[lane] = madd::<FMA>(x[lane], w[lane], lanes[lane]);
+        }
+    }
+    let mut sum = lane_sum(lanes);
+    for (x, w) in x_tail.iter().zip(w_tail) {
+        sum = madd::<FMA>(*x, *w, sum);
+    }
+    sum
 }
 
 /// `y += a * x`.
