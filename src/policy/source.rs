@@ -59,14 +59,16 @@ impl Source {
         if path.as_os_str() == EMBEDDED {
             return Ok(Source::Embedded);
         }
+        let gguf = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) && !path.is_dir();
         if !path.exists() {
-            if let Some(folder) = on_hub(path, wanted)? {
+            // A missing file is not looked for on the hub.
+            if !gguf && let Some(folder) = on_hub(path, wanted)? {
                 return Self::of_folder(&folder, adapters, wanted);
             }
             return Err(Failure::data(format!("no model at {}", path.display()))
                 .hint("give a model folder, an adapter folder, a run folder or a name on the hub (org/name); leave --model out for the embedded planner"));
         }
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) {
+        if gguf {
             return pair::beside(path).map(Self::of_pair);
         }
         if !path.is_dir() {
