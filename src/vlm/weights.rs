@@ -3,17 +3,25 @@
 //! Files are memory-mapped with their headers validated; nothing is read before its shape was checked. Names of any
 //! accepted spelling are found, and each tensor remembers the name its file uses so that saving writes it back.
 
-use super::build::canonical;
+use super::{
+    build::{Layout, canonical},
+    config::VlmConfig,
+    init,
+    tiled::Tiles,
+};
 use crate::error::{Failure, Result, io_at};
 use candle_core::{DType, Device, Tensor, safetensors::MmapedSafetensors};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 enum Place {
     File(usize),
     Memory(Tensor),
+    /// Made when asked for.
+    Tiled(Arc<Tiles>, init::Scale),
 }
 
 struct Entry {
@@ -64,6 +72,21 @@ impl Weights {
         let mut weights = Weights { entries: BTreeMap::new(), files: Vec::new(), at: "the given tensors".into() };
         for (own, tensor) in tensors {
             weights.add(own, tensor.dims().to_vec(), Place::Memory(tensor))?;
+        }
+        Ok(weights)
+    }
+
+    /// Random weights of a configuration (see [`super::tiled`]), each made when it is asked for: no copy of the whole.
+    ///
+    /// # Errors
+    /// Exit 2 for a tensor that is too large.
+    pub fn tiled(config: &VlmConfig, layout: &Layout, seed: u64) -> Result<Self> {
+        let mut weights = Weights { entries: BTreeMap::new(), files: Vec::new(), at: "random weights".into() };
+        let tiles = Arc::new(Tiles::new(seed));
+        for (name, shape) in &layout.tensors {
+            init::elements(name, shape)?;
+            let scale = init::scale(config, name, shape);
+            weights.add(name.clone(), shape.clone(), Place::Tiled(tiles.clone(), scale))?;
         }
         Ok(weights)
     }
@@ -133,6 +156,9 @@ impl Weights {
         }
         let tensor = match &entry.place {
             Place::Memory(tensor) => tensor.to_device(device)?,
+            Place::Tiled(tiles, scale) => {
+                Tensor::from_vec(tiles.values(name, *scale, shape.iter().product()), shape, device)?
+            }
             Place::File(number) => {
                 let (path, file) = &self.files[*number];
                 file.load(&entry.own, device)
