@@ -58,9 +58,7 @@ pub fn random_tensors(config: &VlmConfig, layout: &Layout, seed: u64) -> Result<
 /// Exit 2 for one that no machine of today holds.
 pub fn elements(name: &str, shape: &[usize]) -> Result<usize> {
     let count = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n <= 1 << 34);
-    count.ok_or_else(|| {
-        Failure::usage(format!("{name} {shape:?} is too large to draw")).hint("choose a smaller shape")
-    })
+    count.ok_or_else(|| Failure::usage(format!("{name} {shape:?} is too large to draw")).hint("choose a smaller shape"))
 }
 
 fn writes_residual(name: &str) -> bool {
