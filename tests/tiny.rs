@@ -71,6 +71,16 @@ fn init(toy: &Toy) {
     toy.init("other", toy::SHAPE, &["--seed", "3"]);
     let weights = |name: &str| std::fs::read(toy.path(name).join("model.safetensors")).unwrap();
     assert_ne!(weights("model"), weights("other"));
+    // The layout of a public checkpoint, with random weights.
+    toy.run(&["init", "--shape", "small", "--max-pixels", "4096", "--out", "public"]).ok();
+    let config = std::fs::read_to_string(toy.path("public/config.json")).unwrap();
+    assert!(config.contains("\"torch_dtype\": \"bfloat16\"") && config.contains("Qwen2_5_VL"), "{config}");
+    let bytes = weights("public").len();
+    assert!((105_000_000..106_000_000).contains(&bytes), "{bytes}");
+    let asked = ["plan", "frame0.png", "--model", "public", "--no-think", "--max-new-tokens", "4", "--out", "p.png"];
+    toy.run(&[&asked[..], &["--json"]].concat()).ok().json();
+    toy.run(&["init", "--shape", "qwen4", "--out", "none"]).fails(2, &["qwen4", "qwen2.5-vl-3b"]);
+    toy.run(&["init", "--shape", "small", "--vocab", "999", "--out", "none"]).fails(2, &["--vocab"]);
 }
 
 fn config_show(toy: &Toy) {

@@ -50,7 +50,7 @@ pub enum Format {
 
 impl Format {
     /// The tensor type, and what `config.json` calls it.
-    fn dtype(self) -> (DType, &'static str) {
+    pub fn dtype(self) -> (DType, &'static str) {
         match self {
             Format::F32 => (DType::F32, "float32"),
             Format::Bf16 => (DType::BF16, "bfloat16"),

@@ -25,6 +25,7 @@ pub mod resize;
 pub mod sampling;
 pub mod score;
 pub mod shapes;
+pub mod shards;
 pub mod stream;
 pub mod text;
 pub mod tiled;

@@ -6,8 +6,10 @@
 //! and decoding keeps them. Files are bounded in size and in the parts they may use before anything is built from them.
 
 mod files;
+mod published;
 mod train;
 
+pub use published::published;
 pub use train::{Trained, train};
 
 use crate::error::{Failure, Result};
