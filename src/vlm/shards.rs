@@ -125,7 +125,7 @@ mod tests {
         let tensors: Vec<Planned> = [("a.weight", vec![4, 3]), ("b.weight", vec![5]), ("c.bias", vec![2, 2])]
             .map(|(n, s)| (n.into(), s))
             .into();
-        for (dtype, limit, files) in [(DType::F32, 60, 3), (DType::F16, 40, 2), (DType::BF16, LIMIT, 1)] {
+        for (dtype, limit, files) in [(DType::F32, 60, 2), (DType::F16, 30, 2), (DType::BF16, LIMIT, 1)] {
             let dir = tempfile::tempdir().unwrap();
             let mut fill = |i: usize, sink: &mut Sink| {
                 let count = tensors[i].1.iter().product::<usize>();
