@@ -54,6 +54,8 @@ pub fn write(dir: &Path, full: &FullSize, texts: &[String]) -> Result<(VlmConfig
     let put = |name: &str, bytes: &[u8]| write_atomic(&RealFs, &dir.join(name), bytes);
     put("tokenizer.json", trained.tokenizer_json.as_bytes())?;
     put("tokenizer_config.json", trained.tokenizer_config.as_bytes())?;
+    let settings: Value = serde_json::from_str(&trained.tokenizer_config).unwrap_or_default();
+    put("chat_template.json", &pretty(&json!({"chat_template": settings["chat_template"]})))?;
     put("generation_config.json", &pretty(&generation(&trained)?))?;
     put("preprocessor_config.json", &pretty(&preprocessor(&config)))?;
     put(card::FILE, &full.card.to_json())?;
