@@ -384,6 +384,8 @@ def main():
     env = dict(os.environ, OMP_NUM_THREADS=threads, RAYON_NUM_THREADS=threads, OMP_WAIT_POLICY="PASSIVE")
     env.update(HF_HUB_OFFLINE="1", TQDM_DISABLE="1", TOKENIZERS_PARALLELISM="false")
     items = [name for name in args.items.split(",") if name] or (LARGE_ITEMS if large else SMALL_ITEMS)
+    if args.quant != "none" and not args.items:
+        items = [name for name in items if name != "sft_full_step_2x384"]  # quantized weights are frozen
     with tempfile.TemporaryDirectory(prefix="reinsman-race-") as scratch:
         if not args.folder:
             shape = {"2b": "qwen2-vl-2b", "3b": "qwen2.5-vl-3b"}.get(args.shape, args.shape)

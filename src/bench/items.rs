@@ -3,7 +3,12 @@
 use super::{Measured, Unit, best_lap, clock::Lap, decode, pictures, train};
 use crate::{
     error::{Failure, Result},
-    vlm::{LoadOptions, LoraSpec, Trainable, Vlm, VlmConfig, model::layout, weights::Weights},
+    vlm::{
+        LoadOptions, LoraSpec, Trainable, Vlm, VlmConfig,
+        model::layout,
+        quant::{Kind, store},
+        weights::Weights,
+    },
 };
 
 /// A work item; some report several lines.
@@ -58,6 +63,8 @@ pub struct Setup {
     pub config: VlmConfig,
     /// Parameters of that shape.
     pub parameters: usize,
+    /// Format of the frozen matrices; `None` is f32.
+    pub quant: Option<Kind>,
     /// Measured runs of an item.
     pub repeats: usize,
 }
@@ -67,10 +74,10 @@ impl Setup {
     ///
     /// # Errors
     /// A shape that is too large for any machine.
-    pub fn new(config: VlmConfig, repeats: usize) -> Result<Self> {
+    pub fn new(config: VlmConfig, quant: Option<Kind>, repeats: usize) -> Result<Self> {
         let tensors = layout(&config)?.tensors;
         let parameters = tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        Ok(Setup { config, parameters, repeats })
+        Ok(Setup { config, parameters, quant, repeats })
     }
 
     /// Whether the model counts as large.
@@ -80,7 +87,8 @@ impl Setup {
 
     fn model(&self, trainable: Trainable) -> Result<Vlm> {
         let weights = Weights::tiled(&self.config, &layout(&self.config)?, 0)?;
-        Vlm::from_weights(self.config.clone(), &weights, &LoadOptions { trainable, ..LoadOptions::default() })
+        let quant = self.quant.map(store::Options::new);
+        Vlm::from_weights(self.config.clone(), &weights, &LoadOptions { trainable, quant, ..LoadOptions::default() })
     }
 
     /// Runs an item in this process. Not for [`Item::Startup`], which needs a fresh one.
@@ -88,6 +96,10 @@ impl Setup {
     /// # Errors
     /// Device trouble.
     pub fn run(&self, item: Item) -> Result<Vec<Measured>> {
+        if item == Item::FullStep && self.quant.is_some() {
+            return Err(Failure::usage("quantized weights are frozen, so there is no full step")
+                .hint("leave sft_full_step_2x384 out of --items, or --quant out"));
+        }
         let repeats = self.repeats;
         let frozen = || self.model(Trainable::None);
         let one = |line: Result<Measured>| line.map(|line| vec![line]);
@@ -114,14 +126,15 @@ impl Setup {
 ///
 /// # Errors
 /// Exit 2 with the known names.
-pub fn select(names: &[String], large: bool) -> Result<Vec<(&'static str, Item)>> {
+pub fn select(names: &[String], setup: &Setup) -> Result<Vec<(&'static str, Item)>> {
     if let Some(odd) = names.iter().find(|name| ITEMS.iter().all(|(known, ..)| known != name)) {
         let known: Vec<&str> = ITEMS.iter().map(|(name, ..)| *name).collect();
         return Err(Failure::usage(format!("no work item is called {odd:?}; known are {}", known.join(", ")))
             .hint("give names separated by commas, or leave --items out"));
     }
-    let wanted = |(name, _, small_default, large_default): &&(&str, Item, bool, bool)| match names {
-        [] => *if large { large_default } else { small_default },
+    let wanted = |(name, item, small_default, large_default): &&(&str, Item, bool, bool)| match names {
+        [] if setup.quant.is_some() && *item == Item::FullStep => false,
+        [] => *if setup.large() { large_default } else { small_default },
         names => names.iter().any(|n| n == name),
     };
     Ok(ITEMS.iter().filter(wanted).map(|(name, item, ..)| (*name, *item)).collect())
@@ -149,13 +162,17 @@ mod tests {
 
     #[test]
     fn names_select_in_the_order_of_the_list() {
-        let names = |list: &[&str], large| {
+        let names = |list: &[&str], large, quant| {
             let list: Vec<String> = list.iter().map(|n| (*n).to_owned()).collect();
-            select(&list, large).map(|items| items.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
+            let config = crate::vlm::shapes::config("small").unwrap();
+            let parameters = if large { LARGE + 1 } else { LARGE };
+            let setup = Setup { config, parameters, quant, repeats: 1 };
+            select(&list, &setup).map(|items| items.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
         };
-        assert_eq!(names(&["decode_b8", "decode_b1"], false).unwrap(), ["decode_b1", "decode_b8"]);
-        assert!(names(&[], false).unwrap().contains(&"sft_full_step_2x384"));
-        assert!(!names(&[], true).unwrap().contains(&"sft_full_step_2x384"));
-        assert!(names(&["decode"], false).unwrap_err().message.contains("decode_b1"));
+        assert_eq!(names(&["decode_b8", "decode_b1"], false, None).unwrap(), ["decode_b1", "decode_b8"]);
+        assert!(names(&[], false, None).unwrap().contains(&"sft_full_step_2x384"));
+        assert!(!names(&[], false, Some(Kind::Q4K)).unwrap().contains(&"sft_full_step_2x384"));
+        assert!(!names(&[], true, None).unwrap().contains(&"sft_full_step_2x384"));
+        assert!(names(&["decode"], false, None).unwrap_err().message.contains("decode_b1"));
     }
 }

@@ -3,11 +3,14 @@
 
 mod describe;
 
-use super::{Shared, print, print_json};
+use super::{Shared, parse, print, print_json};
 use crate::{
     error::{Failure, Result},
-    policy::{Planner, Source, planner::Options},
-    settings::{Draft, Dtype, Settings, Train},
+    policy::{
+        Planner, Source,
+        planner::{Options, Quant},
+    },
+    settings::{self, Draft, Dtype, Settings, Train},
     train::{
         checkpoint::Checkpoint,
         progress::Progress,
@@ -16,7 +19,7 @@ use crate::{
         signals::Stop,
         survey::{self, Survey},
     },
-    vlm::{LoraSpec, Trainable, lora::Targets},
+    vlm::{LoraSpec, Trainable, lora::Targets, quant::Kind},
 };
 use candle_core::DType;
 use data::{ReadOptions, Sample};
@@ -35,6 +38,9 @@ pub struct Args {
     /// Model folder to start from (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
+    /// Quantize frozen weights while loading (QLoRA): none, q4_k, q6_k or q8_0
+    #[arg(long, value_name = "KIND", value_parser = parse::quant)]
+    pub quant: Option<Quant>,
     /// PEFT adapter folder to continue from
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
@@ -92,7 +98,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     for note in run.iter().flat_map(|run| &run.notes) {
         progress.note(note);
     }
-    let planner = load(&settings, run.as_ref().and_then(|run| run.from.as_ref()))?;
+    let planner = load(&settings, run.as_ref().and_then(|run| run.from.as_ref()), shared.note())?;
     let train = taught(&planner, &settings, &settings.data.train)?;
     // Held-out records are looked over now, not when the first evaluation comes.
     let val = match settings.data.val.is_empty() {
@@ -159,6 +165,11 @@ fn settings(args: &Args, resume: Option<&Path>) -> Result<Settings> {
     if let Some(model) = &args.model {
         draft.flag("--model", "model.path", path(model))?;
     }
+    match args.quant {
+        Some(Quant::Kind(kind)) => draft.flag("--quant", "model.quant", kind.name())?,
+        Some(_) => draft.flag("--quant", "model.quant", "none")?,
+        None => {}
+    }
     if let Some(adapter) = &args.adapter {
         draft.flag("--adapter", "model.adapter", path(adapter))?;
     }
@@ -172,7 +183,7 @@ fn settings(args: &Args, resume: Option<&Path>) -> Result<Settings> {
 }
 
 /// The planner to train: the given model, or that of the checkpoint a run continues from.
-fn load(settings: &Settings, from: Option<&Checkpoint>) -> Result<Planner> {
+fn load(settings: &Settings, from: Option<&Checkpoint>, note: fn(&str)) -> Result<Planner> {
     let model = &settings.model;
     let given = Source::resolve(model.path.as_deref())?;
     let adapter = match (&model.adapter, &given) {
@@ -211,7 +222,14 @@ fn load(settings: &Settings, from: Option<&Checkpoint>) -> Result<Planner> {
         Dtype::Bf16 => DType::BF16,
     };
     let max_pixels = settings.sft.max_pixels;
-    Planner::load(&source, &Options { trainable: trainable(settings), max_pixels, dtype, ..Options::default() })
+    let quant = match model.quant {
+        Some(settings::Quant::Q4K) => Quant::Kind(Kind::Q4K),
+        Some(settings::Quant::Q6K) => Quant::Kind(Kind::Q6K),
+        Some(settings::Quant::Q8) => Quant::Kind(Kind::Q8_0),
+        None => Quant::AsTrained,
+    };
+    let options = Options { trainable: trainable(settings), max_pixels, dtype, quant, note, ..Options::default() };
+    Planner::load(&source, &options)
 }
 
 fn trainable(settings: &Settings) -> Trainable {

@@ -24,7 +24,12 @@ impl Tiles {
         Tiles { block: Stream::new(seed, "tiles").normals(LENGTH, 1.), seed }
     }
 
-    /// Calls `put` with the values of a tensor, piece after piece.
+    /// What the block was drawn from.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Calls `put` with `count` values of a tensor from number `from` on, piece after piece.
     ///
     /// # Errors
     /// What `put` reports.
@@ -32,6 +37,7 @@ impl Tiles {
         &self,
         name: &str,
         scale: Scale,
+        from: usize,
         count: usize,
         mut put: impl FnMut(&[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -42,7 +48,8 @@ impl Tiles {
             }
             Scale::Normal(deviation) => deviation as f32,
         };
-        let mut at = Stream::new(self.seed, name).below(LENGTH as u64) as usize;
+        let begin = Stream::new(self.seed, name).below(LENGTH as u64) as usize;
+        let mut at = (begin + from % LENGTH) % LENGTH;
         let (mut left, mut piece) = (count, vec![0f32; LENGTH.min(count)]);
         while left > 0 {
             let n = left.min(LENGTH - at);
@@ -55,10 +62,10 @@ impl Tiles {
         Ok(())
     }
 
-    /// All values of a tensor.
-    pub fn values(&self, name: &str, scale: Scale, count: usize) -> Vec<f32> {
+    /// `count` values of a tensor from number `from` on.
+    pub fn values(&self, name: &str, scale: Scale, from: usize, count: usize) -> Vec<f32> {
         let mut values = Vec::with_capacity(count);
-        let Ok(()) = self.pieces(name, scale, count, |piece| {
+        let Ok(()) = self.pieces(name, scale, from, count, |piece| {
             values.extend_from_slice(piece);
             Ok::<(), std::convert::Infallible>(())
         });
@@ -87,17 +94,19 @@ mod tests {
     fn tensors_are_random_repeatable_and_without_equal_rows() {
         let tiles = Tiles::new(3);
         let (rows, width) = (2000, 1024);
-        let values = tiles.values("a", Scale::Normal(0.5), rows * width);
-        assert_eq!(values, Tiles::new(3).values("a", Scale::Normal(0.5), rows * width));
-        assert_ne!(values[..64], tiles.values("b", Scale::Normal(0.5), 64));
+        let values = tiles.values("a", Scale::Normal(0.5), 0, rows * width);
+        assert_eq!(values, Tiles::new(3).values("a", Scale::Normal(0.5), 0, rows * width));
+        assert_ne!(values[..64], tiles.values("b", Scale::Normal(0.5), 0, 64));
+        let part = tiles.values("a", Scale::Normal(0.5), 1_500_000, 64);
+        assert_eq!(part, values[1_500_000..1_500_064]);
         let deviation = (values.iter().map(|x| f64::from(x * x)).sum::<f64>() / values.len() as f64).sqrt();
         assert!((deviation - 0.5).abs() < 0.01, "{deviation}");
         let mut firsts: Vec<_> = values.chunks(width).map(|row| [row[0], row[1], row[2]].map(f32::to_bits)).collect();
         firsts.sort_unstable();
         firsts.dedup();
         assert_eq!(firsts.len(), rows);
-        assert_eq!(tiles.values("n", Scale::Ones, 3), [1.; 3]);
-        assert_eq!(tiles.values("n", Scale::Zeros, 2), [0.; 2]);
+        assert_eq!(tiles.values("n", Scale::Ones, 0, 3), [1.; 3]);
+        assert_eq!(tiles.values("n", Scale::Zeros, 0, 2), [0.; 2]);
     }
 
     #[test]

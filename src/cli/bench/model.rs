@@ -9,9 +9,12 @@ use crate::{
     },
     cli::{Shared, parse, print},
     error::{Failure, Result, io_at},
-    policy::{Planner, Source, frames, planner::Options},
+    policy::{
+        Planner, Source, frames,
+        planner::{Options, Quant},
+    },
     train::progress::Progress,
-    vlm::{VlmConfig, shapes},
+    vlm::{VlmConfig, quant::Kind, shapes},
 };
 use data::Ego;
 use serde_json::{Value, json};
@@ -26,8 +29,8 @@ pub struct Args {
     /// Shape from a config.json
     #[arg(long, value_name = "CONFIG.JSON")]
     pub config: Option<PathBuf>,
-    /// Number format of the frozen weights
-    #[arg(long, value_enum, default_value = "none")]
+    /// Quantize frozen weights: q4_k, q6_k, q8_0 or none; the result is kept in the cache
+    #[arg(long, value_name = "KIND", default_value = "none", value_parser = parse::quant)]
     pub quant: Quant,
     /// Work items, separated by commas (default: those that suit the shape)
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
@@ -43,20 +46,13 @@ pub struct Args {
     pub inside: bool,
 }
 
-/// Number formats of frozen weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Quant {
-    /// As they are: f32
-    None,
-}
-
 /// Runs the verb.
 ///
 /// # Errors
 /// An unknown shape or item exits 2, a shape that does not fit the memory 4.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
-    let setup = Setup::new(shape(args)?, args.repeats)?;
-    let chosen = items::select(&args.items, setup.large())?;
+    let setup = Setup::new(shape(args)?, kind(args), args.repeats)?;
+    let chosen = items::select(&args.items, &setup)?;
     if args.inside {
         let Some((_, item)) = chosen.first() else { return Err(Failure::usage("--inside needs an item")) };
         let lines = if *item == Item::Startup { vec![first_prompt()?] } else { setup.run(*item)? };
@@ -65,7 +61,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let mut machine = machine();
     machine.insert("shape".into(), json!(args.config.as_ref().map_or(args.shape.clone(), |p| p.display().to_string())));
     machine.insert("parameters".into(), json!(setup.parameters));
-    machine.insert("quant".into(), json!(format!("{:?}", args.quant).to_lowercase()));
+    machine.insert("quant".into(), json!(quant(args)));
     machine.insert("repeats".into(), json!(args.repeats));
     let mut progress = Progress::new(shared.quiet);
     let mut results = Vec::new();
@@ -82,6 +78,17 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     }
     progress.finish();
     report(machine, &results, args.json)
+}
+
+fn kind(args: &Args) -> Option<Kind> {
+    match args.quant {
+        Quant::Kind(kind) => Some(kind),
+        Quant::AsTrained | Quant::Dense => None,
+    }
+}
+
+fn quant(args: &Args) -> &'static str {
+    kind(args).map_or("none", Kind::name)
 }
 
 fn shape(args: &Args) -> Result<VlmConfig> {
@@ -101,7 +108,7 @@ fn call(args: &Args, shared: &Shared, item: &str) -> Vec<String> {
         call.extend(["--threads".into(), threads.to_string()]);
     }
     call.extend(["bench", "model", "--inside", "--items", item, "--repeats"].map(String::from));
-    call.push(args.repeats.to_string());
+    call.extend([args.repeats.to_string(), "--quant".into(), quant(args).into()]);
     match &args.config {
         Some(path) => call.extend(["--config".into(), path.display().to_string()]),
         None => call.extend(["--shape".into(), args.shape.clone()]),

@@ -68,7 +68,7 @@ pub fn write(dir: &Path, full: &FullSize, texts: &[String]) -> Result<(VlmConfig
     let bytes = shards::write(dir, &planned, full.dtype, shards::LIMIT, &mut |i, sink| {
         let (name, shape) = &tensors[i];
         let count = init::elements(name, shape)?;
-        tiles.pieces(name, init::scale(&config, name, shape), count, |piece| sink.put(piece))
+        tiles.pieces(name, init::scale(&config, name, shape), 0, count, |piece| sink.put(piece))
     })?;
     put("config.json", &pretty(&json))?; // last: a folder with a config.json is complete
     Ok((config, bytes))

@@ -15,21 +15,23 @@ mod activation;
 mod attention;
 pub mod composed;
 mod embedding;
-mod gemm;
+pub(in crate::vlm) mod gemm;
 mod heap;
 pub(crate) mod host;
 mod linear;
 mod logps;
 mod mask;
 mod norm;
+mod quantized;
 mod rope;
-mod simd;
+pub(in crate::vlm) mod simd;
 
 pub use heap::keep_heap;
 pub use mask::Mask;
 
+use crate::vlm::{quant::Quantized, weight::Weight};
 use activation::{Gelu, SwiGlu};
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{D, DType, Result, Tensor, bail, quantized::QTensor};
 use host::fused;
 use std::sync::{Arc, OnceLock};
 
@@ -154,6 +156,25 @@ pub fn linear_bias(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
     x.contiguous()?.apply_op3(&w.contiguous()?, &b.contiguous()?, linear::LinearBias)
 }
 
+/// `x @ w.T` with a frozen quantized weight; the gradient reaches x only. x `(.., I)` on the CPU.
+pub fn quantized_linear(x: &Tensor, w: &Arc<Quantized>) -> Result<Tensor> {
+    if x.rank() == 0 || x.dim(D::Minus1)? != w.cols() {
+        bail!("quantized_linear: x {:?} (.., I) does not fit the weight {} x {} (O, I)", x.dims(), w.rows(), w.cols())
+    }
+    let dtype = x.dtype();
+    let y = x.to_dtype(DType::F32)?.contiguous()?.apply_op1(quantized::Packed { weight: w.clone() })?;
+    y.to_dtype(dtype)
+}
+
+/// [`quantized_linear`] with candle's own blocks, for devices that are not the CPU.
+pub fn device_linear(x: &Tensor, w: &Arc<QTensor>) -> Result<Tensor> {
+    let (_, inner) = w.shape().dims2()?;
+    if x.rank() == 0 || x.dim(D::Minus1)? != inner {
+        bail!("device_linear: x {:?} (.., I) does not fit the weight {:?} (O, I)", x.dims(), w.shape())
+    }
+    x.contiguous()?.apply_op1(quantized::Blocks { weight: w.clone() })
+}
+
 /// Fails unless every id is below `limit`.
 fn check_ids(what: &str, ids: &[u32], limit: usize) -> Result<()> {
     match ids.iter().position(|&id| id as usize >= limit) {
@@ -173,12 +194,16 @@ pub fn embedding(ids: &[u32], table: &Tensor) -> Result<Tensor> {
 
 /// Log-probability of each target and entropy of each distribution, from hidden states and the output head.
 ///
-/// hidden `(R, H)`, head `(V, H)`, targets of length R; returns (log-probabilities `(R)`, entropies `(R)`,
-/// the latter without gradient), both f32, of `softmax(hidden @ head.T / temperature)`. At most 128 rows of logits
+/// hidden `(R, H)`, head `(V, H)` dense or quantized, targets of length R; returns (log-probabilities `(R)`, entropies
+/// `(R)`, the latter without gradient), both f32, of `softmax(hidden @ head.T / temperature)`. At most 128 rows of logits
 /// exist at a time on the CPU.
-pub fn token_logps(hidden: &Tensor, head: &Tensor, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
-    check_linear("token_logps", hidden, head)?;
-    let (count, vocabulary) = (hidden.dims2()?.0, head.dim(0)?);
+pub fn head_logps(hidden: &Tensor, head: &Weight, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
+    let dims = head.dims();
+    let (count, width) = hidden.dims2()?;
+    let [vocabulary, inner] = dims[..] else { bail!("token_logps: the head has the shape {dims:?}, expected (V, H)") };
+    if width != inner {
+        bail!("token_logps: hidden {:?} (R, H) does not fit the head {dims:?} (V, H)", hidden.dims())
+    }
     if targets.len() != count {
         bail!("token_logps: {} targets for {count} rows of hidden states", targets.len())
     }
@@ -186,13 +211,29 @@ pub fn token_logps(hidden: &Tensor, head: &Tensor, targets: &[u32], temperature:
         bail!("token_logps: the temperature must be positive and finite, got {temperature}")
     }
     check_ids("token_logps", targets, vocabulary)?;
-    if !fused(&[hidden, head]) || count == 0 {
-        return composed::token_logps(hidden, head, targets, temperature);
-    }
     let kept = Arc::new(OnceLock::<logps::Rows>::new());
-    let op = logps::TokenLogps { targets: targets.to_vec(), temperature: temperature as f32, kept: kept.clone() };
-    let logps = hidden.contiguous()?.apply_op2(&head.contiguous()?, op)?;
+    let op = |frozen| logps::TokenLogps {
+        targets: targets.to_vec(),
+        temperature: temperature as f32,
+        kept: kept.clone(),
+        frozen,
+    };
+    let logps = match head {
+        Weight::Dense(w) if fused(&[hidden, w]) && count > 0 => {
+            hidden.contiguous()?.apply_op2(&w.contiguous()?, op(None))?
+        }
+        Weight::Quant(w) if fused(&[hidden]) && count > 0 => hidden.contiguous()?.apply_op1(op(Some(w.clone())))?,
+        other => {
+            let w = other.to_dense()?.to_device(hidden.device())?.to_dtype(hidden.dtype())?;
+            return composed::token_logps(hidden, &w, targets, temperature);
+        }
+    };
     let Some(rows) = kept.get() else { bail!("token_logps: the forward pass did not run") };
     let entropy = Tensor::new(rows.entropy.as_slice(), hidden.device())?;
     Ok((logps, entropy))
+}
+
+/// [`head_logps`] for a dense head `(V, H)`, which gets a gradient where it tracks one.
+pub fn token_logps(hidden: &Tensor, head: &Tensor, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
+    head_logps(hidden, &Weight::Dense(head.clone()), targets, temperature)
 }
