@@ -128,8 +128,8 @@ impl LoraSpec {
     }
 }
 
-/// The spelling of a module name in the checkpoints as first published (`model.layers.*`, `visual.*`).
-fn published(module: &str) -> String {
+/// The spelling of a module's or tensor's name in the checkpoints as first published (`model.layers.*`, `visual.*`).
+pub(crate) fn published(module: &str) -> String {
     match (module.strip_prefix("model.language_model."), module.strip_prefix("model.visual.")) {
         (Some(rest), _) => format!("model.{rest}"),
         (_, Some(rest)) => format!("visual.{rest}"),
