@@ -79,6 +79,7 @@ impl Toy {
     pub fn command<S: AsRef<str>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reinsman"));
         command.args(args.iter().map(AsRef::as_ref)).current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env("REINSMAN_CACHE", self.path("cache"));
         command
     }
 

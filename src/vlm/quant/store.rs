@@ -80,8 +80,8 @@ pub fn quantized(
     options: &Options,
 ) -> Result<BTreeMap<String, Arc<Quantized>>> {
     for plan in &mut plans {
-        let row = weights.rows(&plan.name, 0, 1)?;
-        plan.first = row.iter().take(64).map(|x| bf16::from_f32(*x).to_bits()).collect();
+        let few = weights.rows(&plan.name, 0, 64usize.div_ceil(plan.cols).min(plan.rows))?;
+        plan.first = few.iter().take(64).map(|x| bf16::from_f32(*x).to_bits()).collect();
     }
     let total: usize = plans.iter().map(|plan| plan.rows * plan.cols).sum();
     let fingerprint = weights.fingerprint()?;
