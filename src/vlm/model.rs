@@ -366,6 +366,11 @@ impl Vlm {
         &self.device
     }
 
+    /// A weight by its canonical name.
+    pub fn weight(&self, name: &str) -> Option<&Weight> {
+        self.tensors.get(name)
+    }
+
     /// What is trained, under the checkpoint's names (adapters under their PEFT names).
     pub fn vars(&self) -> &BTreeMap<String, Var> {
         &self.vars
