@@ -56,7 +56,7 @@ impl Gradients {
         self.0.is_empty()
     }
 
-    /// Adds the gradients of another micro-batch.
+    /// Adds what else reaches the same tensors: another micro-batch, or another part of one pass.
     pub fn add(&mut self, other: Gradients) -> Result<()> {
         for (name, grad) in other.0 {
             let sum = match self.0.get(&name) {

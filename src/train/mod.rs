@@ -14,6 +14,7 @@ pub mod order;
 pub mod progress;
 pub mod run;
 pub mod schedule;
+pub mod segment;
 pub mod sft;
 pub mod sight;
 pub mod signals;
