@@ -24,10 +24,14 @@ impl Linear {
 
     /// x `(.., I)`, result `(.., O)`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = affine(x, &self.weight, self.bias.as_ref())?;
         match &self.slot {
-            Some(slot) => slot.add_to(x, y),
-            None => Ok(y),
+            Some(slot) if slot.drops() => slot.add_to(x, affine(x, &self.weight, self.bias.as_ref())?),
+            Some(slot) if slot.on() => {
+                let weight = self.weight.to_dtype(x.dtype())?;
+                let bias = self.bias.as_ref().map(|bias| bias.to_dtype(x.dtype())).transpose()?;
+                ops::lora_linear(x, &weight, bias.as_ref(), &slot.a, &slot.b, slot.scale)
+            }
+            _ => affine(x, &self.weight, self.bias.as_ref()),
         }
     }
 

@@ -20,6 +20,7 @@ mod heap;
 pub(crate) mod host;
 mod linear;
 mod logps;
+mod lora;
 mod mask;
 mod norm;
 mod rope;
@@ -152,6 +153,35 @@ pub fn linear_bias(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
         return composed::linear_bias(x, w, b);
     }
     x.contiguous()?.apply_op3(&w.contiguous()?, &b.contiguous()?, linear::LinearBias)
+}
+
+/// `x @ w.T + bias + scale * (x @ a.T) @ b.T` over a frozen w, with gradients for whichever of x, a and b tracks them.
+/// x `(.., I)`, w `(O, I)`, bias `(O)`, a `(r, I)`, b `(O, r)`; result `(.., O)`. f32 throughout or composed.
+pub fn lora_linear(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    a: &Tensor,
+    b: &Tensor,
+    scale: f64,
+) -> Result<Tensor> {
+    check_linear("lora_linear", x, w)?;
+    check_linear("lora_linear", x, a)?;
+    if b.dims() != [w.dim(0)?, a.dim(0)?] || bias.is_some_and(|bias| bias.dims() != [b.dims()[0]]) {
+        let (w, a, b) = (w.dims(), a.dims(), b.dims());
+        bail!("lora_linear: A {a:?} (r, I), B {b:?} (O, r) and the bias do not fit the weight {w:?} (O, I)")
+    }
+    if !fused(&[x, w, a, b]) || w.track_op() || bias.is_some_and(|bias| bias.track_op() || !fused(&[bias])) {
+        return composed::lora_linear(x, w, bias, a, b, scale);
+    }
+    let op = lora::LoraLinear {
+        weight: w.contiguous()?,
+        bias: bias.map(Tensor::contiguous).transpose()?,
+        scale: scale as f32,
+        low: Arc::new(OnceLock::new()),
+        training: x.track_op() || a.track_op() || b.track_op(),
+    };
+    x.contiguous()?.apply_op3(&a.contiguous()?, &b.contiguous()?, op)
 }
 
 /// Fails unless every id is below `limit`.
