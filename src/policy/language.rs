@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     error::{Failure, Result, io_at},
-    vlm::{chat::ChatTemplate, encode::Encoder, processor::Processor, prompt::Prompts, tokenizer::Tokenizer},
+    vlm::{
+        VlmConfig, chat::ChatTemplate, encode::Encoder, processor::Processor, prompt::Prompts, tokenizer::Tokenizer,
+    },
 };
 use std::path::Path;
 
@@ -27,9 +29,11 @@ impl Language {
     ///
     /// # Errors
     /// Files that are missing or damaged; an embedded checkpoint that was not there when the program was built.
-    pub fn load(source: &Source, prompts: Option<&Path>) -> Result<Self> {
+    pub fn load(source: &Source, prompts: Option<&Path>, max_pixels: Option<u64>) -> Result<Self> {
         let (encoder, card) = match source {
-            Source::Adapter { base, .. } => return Ok(Language { name: source.name(), ..Self::load(base, prompts)? }),
+            Source::Adapter { base, .. } => {
+                return Ok(Language { name: source.name(), ..Self::load(base, prompts, max_pixels)? });
+            }
             Source::Embedded => (embedded_encoder()?, Card::parse(embedded(card::FILE))?),
             Source::Folder(dir) => {
                 let path = dir.join(card::FILE);
@@ -40,8 +44,33 @@ impl Language {
                 (Encoder::from_dir(dir)?, card)
             }
         };
-        let (encoder, prompts) = settle(encoder, &card, prompts, None)?;
+        let (encoder, prompts) = settle(encoder, &card, prompts, max_pixels)?;
         Ok(Language { encoder, prompts, name: card.name.unwrap_or_else(|| source.name()) })
+    }
+}
+
+/// A planner's shape, without its weights.
+///
+/// # Errors
+/// A `config.json` that is missing or refused.
+pub fn config(source: &Source) -> Result<VlmConfig> {
+    match source {
+        Source::Adapter { base, .. } => config(base),
+        Source::Embedded => VlmConfig::parse(embedded("config.json")),
+        Source::Folder(dir) => VlmConfig::load(dir),
+    }
+}
+
+/// Bytes of a planner's weight files; 0 where there are none.
+pub fn weight_bytes(source: &Source) -> u64 {
+    match source {
+        Source::Adapter { base, .. } => weight_bytes(base),
+        Source::Embedded => embedded("model.safetensors").len() as u64,
+        Source::Folder(dir) => {
+            let files = std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| entry.ok());
+            let weights = files.filter(|file| file.path().extension().is_some_and(|e| e == "safetensors"));
+            weights.filter_map(|file| file.path().metadata().ok()).map(|about| about.len()).sum()
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl Gradients {
 
     /// Multiplies everything, for example by 1 / gradient_accumulation_steps.
     pub fn scale(&mut self, factor: f64) -> Result<()> {
-        for grad in self.0.values_mut() {
+        for grad in self.0.values_mut().filter(|_| factor != 1.) {
             *grad = (&*grad * factor)?;
         }
         Ok(())

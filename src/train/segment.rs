@@ -71,7 +71,8 @@ impl Pass<'_> {
         }
         let drawn = vlm.dropout();
 
-        let leaf = if below { Var::from_tensor(&x)?.into_inner() } else { x };
+        let leaf = if below { Var::from_tensor(&x)?.into_inner() } else { x.clone() };
+        drop(x);
         let total = loss(&decoder.last(&leaf)?, images)?;
         let value = scalar(&total)?;
         let mut store = total.backward()?;
@@ -82,8 +83,9 @@ impl Pass<'_> {
         drop((store, leaf));
         for (index, kept) in layers.into_iter().enumerate().rev() {
             let Some(g) = dy.take().filter(|_| kept.wanted) else { break };
-            let x = if kept.below { Var::from_tensor(&kept.x)?.into_inner() } else { kept.x };
-            vlm.set_dropout(kept.dropout);
+            let Kept { x, dropout, below, .. } = kept;
+            let x = if below { Var::from_tensor(&x)?.into_inner() } else { x };
+            vlm.set_dropout(dropout);
             let y = decoder.layer(index, &x, &context, &mut None)?;
             let mut store = seeded(&y, g)?.backward()?;
             drop(y);

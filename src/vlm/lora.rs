@@ -6,6 +6,7 @@
 use super::{
     build::{LinearSite, canonical},
     linear::matmul,
+    ops,
 };
 use crate::{
     error::{Failure, Result},
@@ -194,10 +195,9 @@ impl Slot {
     fn drop(&self, x: Tensor) -> candle_core::Result<Tensor> {
         let mut guard = self.switch.dropout.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Some(stream) = guard.as_mut() else { return Ok(x) };
-        let keep = (1. / (1. - self.dropout)) as f32;
-        let mask: Vec<f32> =
-            (0..x.elem_count()).map(|_| if stream.uniform() < self.dropout { 0. } else { keep }).collect();
-        x.mul(&Tensor::from_vec(mask, x.shape(), x.device())?)
+        let kept = (0..x.elem_count()).map(|_| stream.uniform() >= self.dropout).collect();
+        drop(guard);
+        ops::dropout(&x, kept, self.dropout)
     }
 
     fn detach(&self) -> Slot {

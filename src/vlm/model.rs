@@ -406,22 +406,26 @@ impl Vlm {
 
     /// Writes every tensor under the checkpoint's names, an adapter merged in, through a temporary file.
     pub fn save(&self, path: &Path, dtype: DType) -> Result<()> {
-        write_safetensors(path, &self.checkpoint(dtype)?, metadata())
+        write_safetensors(path, &self.checkpoint(Some(dtype))?, metadata())
     }
 
     /// What [`Vlm::save`] writes, in memory.
     pub fn to_bytes(&self, dtype: DType) -> Result<Vec<u8>> {
-        to_safetensors(&self.checkpoint(dtype)?, metadata())
+        to_safetensors(&self.checkpoint(Some(dtype))?, metadata())
     }
 
-    fn checkpoint(&self, dtype: DType) -> Result<HashMap<String, Tensor>> {
+    /// Every tensor under the checkpoint's names, an adapter merged in; nothing is copied that need not change.
+    pub(crate) fn checkpoint(&self, dtype: Option<DType>) -> Result<HashMap<String, Tensor>> {
         let mut out = HashMap::new();
         for (name, tensor) in &self.tensors {
             let tensor = match &self.adapter {
                 Some(adapter) => adapter.merged(name, tensor)?,
                 None => tensor.clone(),
             };
-            out.insert(self.own_names[name].clone(), tensor.detach().to_dtype(dtype)?.contiguous()?);
+            out.insert(
+                self.own_names[name].clone(),
+                tensor.detach().to_dtype(dtype.unwrap_or(tensor.dtype()))?.contiguous()?,
+            );
         }
         Ok(out)
     }

@@ -14,6 +14,7 @@
 mod activation;
 mod attention;
 pub mod composed;
+mod dropout;
 mod embedding;
 mod gemm;
 mod heap;
@@ -182,6 +183,19 @@ pub fn lora_linear(
         training: x.track_op() || a.track_op() || b.track_op(),
     };
     x.contiguous()?.apply_op3(&a.contiguous()?, &b.contiguous()?, op)
+}
+
+/// `x / (1 - p)` where `kept`, one flag an element, and 0 elsewhere.
+pub fn dropout(x: &Tensor, kept: Vec<bool>, p: f64) -> Result<Tensor> {
+    if kept.len() != x.elem_count() {
+        bail!("dropout: {} flags for x {:?}", kept.len(), x.dims())
+    }
+    let scale = (1. / (1. - p)) as f32;
+    if !fused(&[x]) {
+        let mask: Vec<f32> = kept.iter().map(|kept| if *kept { scale } else { 0. }).collect();
+        return x.mul(&Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?);
+    }
+    x.contiguous()?.apply_op1(dropout::Dropout { kept, scale })
 }
 
 /// Fails unless every id is below `limit`.
