@@ -12,7 +12,11 @@ pub mod session;
 use super::{Shared, parse, plan, print};
 use crate::{
     error::{Failure, Result},
-    policy::{Decoding, Planner, Source, frames, frames::Frame, planner::Options},
+    policy::{
+        Decoding, Planner, Source, frames,
+        frames::Frame,
+        planner::{Options, Quant},
+    },
 };
 use command::Input;
 use lines::{Line, Lines};
@@ -38,6 +42,9 @@ pub struct Args {
     /// Model folder or run folder (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
+    /// Quantize frozen weights while loading: none, q4_k, q6_k or q8_0 (default: as an adapter was trained)
+    #[arg(long, value_name = "KIND", value_parser = parse::quant)]
+    pub quant: Option<Quant>,
     /// The frame (default: a bundled one)
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
@@ -67,7 +74,15 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let frame = args.image.as_ref().map(Frame::file).or_else(|| frames::bundled().into_iter().next());
     let frame = frame.ok_or_else(|| Failure::usage("no frame").hint("give --image FILE"))?;
     frame.open()?; // before a large model is loaded
-    let mut planner = Planner::load(&source, &Options { prompts: args.prompts.as_deref(), ..Options::default() })?;
+    let mut planner = Planner::load(
+        &source,
+        &Options {
+            prompts: args.prompts.as_deref(),
+            quant: args.quant.unwrap_or_default(),
+            note: shared.note(),
+            ..Options::default()
+        },
+    )?;
     // A conversation that outgrows the model is refused instead of answered badly.
     planner.encoder.max_length = Some(planner.vlm.config().text.max_position_embeddings);
     let mut decoding = Decoding::greedy(args.max_new_tokens);

@@ -9,7 +9,7 @@ use crate::{
     policy::{
         Decoding, Planner, Source,
         evaluate::{self, Book, Done, Evaluation},
-        planner::Options,
+        planner::{Options, Quant},
     },
     train::{progress::Progress, signals::Stop},
     vlm::sampling::SamplingParams,
@@ -48,6 +48,9 @@ pub struct Args {
     /// Model folder or run folder (default: the embedded planner)
     #[arg(long, value_name = "PATH", conflicts_with = "answer")]
     pub model: Option<PathBuf>,
+    /// Quantize frozen weights while loading: none, q4_k, q6_k or q8_0 (default: as an adapter was trained)
+    #[arg(long, value_name = "KIND", value_parser = parse::quant)]
+    pub quant: Option<Quant>,
     /// Labelled records; may be several (default: the bundled held-out set)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub data: Vec<PathBuf>,
@@ -126,7 +129,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let set = Set::load(args)?;
     let planner = match args.answer {
         Some(_) => None,
-        None => Some(load(args)?),
+        None => Some(load(args, shared)?),
     };
     let identity = Identity::of(args, &decoding, &set, planner.as_ref())?;
     let folder = Folder::claim(args, &set, &identity)?;
@@ -188,9 +191,17 @@ fn decoding(args: &Args) -> Result<Decoding> {
     Ok(Decoding { sampling, max_new_tokens: args.max_new_tokens, seed: args.seed })
 }
 
-fn load(args: &Args) -> Result<Planner> {
+fn load(args: &Args, shared: &Shared) -> Result<Planner> {
     let source = Source::resolve(args.model.as_deref())?;
-    Planner::load(&source, &Options { prompts: args.prompts.as_deref(), ..Options::default() })
+    Planner::load(
+        &source,
+        &Options {
+            prompts: args.prompts.as_deref(),
+            quant: args.quant.unwrap_or_default(),
+            note: shared.note(),
+            ..Options::default()
+        },
+    )
 }
 
 /// Who answers, and what.

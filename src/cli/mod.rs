@@ -51,6 +51,13 @@ pub struct Shared {
     pub threads: Option<usize>,
 }
 
+impl Shared {
+    /// Where to say what takes time.
+    fn note(&self) -> fn(&str) {
+        if self.quiet { |_| {} } else { |text| eprintln!("note: {text}") }
+    }
+}
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {

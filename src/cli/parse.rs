@@ -1,11 +1,26 @@
 //! Checks of single values on the command line; the messages become clap's "invalid value" errors.
 
+use crate::{policy::planner::Quant, vlm::quant::Kind};
+
 /// A whole number of at least one.
 ///
 /// # Errors
 /// Says what is allowed.
 pub fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number of 1 or more is needed".into())
+}
+
+/// A block format, or `none`.
+///
+/// # Errors
+/// Lists what is known.
+pub fn quant(text: &str) -> Result<Quant, String> {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == text);
+    match (text, kind) {
+        ("none", _) => Ok(Quant::Dense),
+        (_, Some(kind)) => Ok(Quant::Kind(kind)),
+        _ => Err("known are none, q4_k, q6_k and q8_0".into()),
+    }
 }
 
 /// The ego speed: finite and not negative.

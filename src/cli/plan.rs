@@ -11,7 +11,10 @@ pub mod view;
 use super::{Shared, parse};
 use crate::{
     error::{Failure, Result},
-    policy::{Planner, Source, frames, planner::Options},
+    policy::{
+        Planner, Source, frames,
+        planner::{Options, Quant},
+    },
     train::signals::Stop,
 };
 use std::path::PathBuf;
@@ -38,6 +41,9 @@ pub struct Args {
     /// Model folder or run folder (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
+    /// Quantize frozen weights while loading: none, q4_k, q6_k or q8_0 (default: as an adapter was trained)
+    #[arg(long, value_name = "KIND", value_parser = parse::quant)]
+    pub quant: Option<Quant>,
     /// Ego speed in metres per second
     #[arg(long, value_name = "M/S", value_parser = parse::speed, allow_negative_numbers = true)]
     pub speed: Option<f64>,
@@ -84,7 +90,15 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     if let [only] = frames.as_slice() {
         only.open()?; // before a large model is loaded
     }
-    let planner = Planner::load(&source, &Options { prompts: args.prompts.as_deref(), ..Options::default() })?;
+    let planner = Planner::load(
+        &source,
+        &Options {
+            prompts: args.prompts.as_deref(),
+            quant: args.quant.unwrap_or_default(),
+            note: shared.note(),
+            ..Options::default()
+        },
+    )?;
     let stop = if frames.len() > 1 { Stop::on_signals()? } else { Stop::default() };
     let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
     let terminal = view::terminal();

@@ -4,11 +4,14 @@
 mod describe;
 mod fit;
 
-use super::{Shared, print, print_json};
+use super::{Shared, parse, print, print_json};
 use crate::{
     error::{Failure, Result},
-    policy::{Language, Planner, Source, planner::Options},
-    settings::{Draft, Dtype, Settings, Train},
+    policy::{
+        Language, Planner, Source,
+        planner::{Options, Quant},
+    },
+    settings::{self, Draft, Dtype, Settings, Train},
     train::{
         checkpoint::Checkpoint,
         progress::Progress,
@@ -17,7 +20,7 @@ use crate::{
         signals::Stop,
         survey::{self, Survey},
     },
-    vlm::{LoraSpec, Trainable, lora::Targets},
+    vlm::{LoraSpec, Trainable, lora::Targets, quant::Kind},
 };
 use candle_core::DType;
 use data::{ReadOptions, Sample};
@@ -36,6 +39,9 @@ pub struct Args {
     /// Model folder to start from (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
+    /// Quantize frozen weights while loading (QLoRA): none, q4_k, q6_k or q8_0
+    #[arg(long, value_name = "KIND", value_parser = parse::quant)]
+    pub quant: Option<Quant>,
     /// PEFT adapter folder to continue from
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
@@ -112,7 +118,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     if let Some(warning) = estimate.check(&settings, args.memory_anyway)? {
         progress.note(&warning);
     }
-    let planner = load(&settings, &source)?;
+    let planner = load(&settings, &source, shared.note())?;
     let frame = train.survey.frame_tokens();
     let mut trainer = Trainer::new(&planner, &settings, &train.samples, &val.samples, frame)?;
     if !shared.quiet && !args.json {
@@ -173,6 +179,11 @@ fn settings(args: &Args, resume: Option<&Path>) -> Result<Settings> {
     if let Some(model) = &args.model {
         draft.flag("--model", "model.path", path(model))?;
     }
+    match args.quant {
+        Some(Quant::Kind(kind)) => draft.flag("--quant", "model.quant", kind.name())?,
+        Some(_) => draft.flag("--quant", "model.quant", "none")?,
+        None => {}
+    }
     if let Some(adapter) = &args.adapter {
         draft.flag("--adapter", "model.adapter", path(adapter))?;
     }
@@ -222,13 +233,20 @@ fn source(settings: &Settings, from: Option<&Checkpoint>) -> Result<Source> {
     })
 }
 
-fn load(settings: &Settings, source: &Source) -> Result<Planner> {
+fn load(settings: &Settings, source: &Source, note: fn(&str)) -> Result<Planner> {
     let dtype = match settings.model.dtype {
         Dtype::F32 => DType::F32,
         Dtype::Bf16 => DType::BF16,
     };
     let max_pixels = settings.sft.max_pixels;
-    Planner::load(source, &Options { trainable: trainable(settings), max_pixels, dtype, ..Options::default() })
+    let quant = match settings.model.quant {
+        Some(settings::Quant::Q4K) => Quant::Kind(Kind::Q4K),
+        Some(settings::Quant::Q6K) => Quant::Kind(Kind::Q6K),
+        Some(settings::Quant::Q8) => Quant::Kind(Kind::Q8_0),
+        None => Quant::AsTrained,
+    };
+    let options = Options { trainable: trainable(settings), max_pixels, dtype, quant, note, ..Options::default() };
+    Planner::load(source, &options)
 }
 
 fn trainable(settings: &Settings) -> Trainable {

@@ -12,7 +12,9 @@ use crate::{
         LoadOptions, Trainable, Vlm, VlmConfig,
         encode::{Encoded, Encoder},
         image::Rgb,
+        peft,
         prompt::Prompts,
+        quant::{Kind, store},
     },
 };
 use candle_core::{DType, Device};
@@ -93,11 +95,34 @@ pub struct Options<'a> {
     pub dtype: DType,
     /// Overrides the largest picture, in pixels.
     pub max_pixels: Option<u64>,
+    /// How frozen weights are held.
+    pub quant: Quant,
+    /// Told what takes time while loading.
+    pub note: fn(&str),
+}
+
+/// How frozen weights are held in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Quant {
+    /// As the adapter's training held them; dense without an adapter.
+    #[default]
+    AsTrained,
+    /// As numbers of the compute dtype.
+    Dense,
+    /// Quantized while they are read.
+    Kind(Kind),
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { prompts: None, trainable: Trainable::None, dtype: DType::F32, max_pixels: None }
+        Options {
+            prompts: None,
+            trainable: Trainable::None,
+            dtype: DType::F32,
+            max_pixels: None,
+            quant: Quant::AsTrained,
+            note: |_| {},
+        }
     }
 }
 
@@ -112,7 +137,11 @@ impl Planner {
             Source::Folder(dir) => Self::folder(dir, options),
             Source::Adapter { base, adapter } => {
                 let training = !matches!(options.trainable, Trainable::None);
-                let mut planner = Self::load(base, &Options { trainable: Trainable::None, ..options.clone() })?;
+                let quant = match (options.quant, peft::trained_on(adapter)?) {
+                    (Quant::AsTrained, Some(kind)) => Quant::Kind(kind),
+                    (quant, _) => quant,
+                };
+                let mut planner = Self::load(base, &Options { trainable: Trainable::None, quant, ..options.clone() })?;
                 planner.vlm.load_adapter(adapter, training).map_err(|e| {
                     let made_for = source::named_base(adapter).unwrap_or_else(|_| "an unknown base".into());
                     e.context(format!("adapter {} (for {made_for}) on {}", adapter.display(), base.name()))
@@ -213,5 +242,13 @@ impl Planner {
 }
 
 fn load_options(options: &Options) -> LoadOptions {
-    LoadOptions { dtype: options.dtype, trainable: options.trainable.clone(), device: Device::Cpu }
+    LoadOptions {
+        dtype: options.dtype,
+        trainable: options.trainable.clone(),
+        device: Device::Cpu,
+        quant: match options.quant {
+            Quant::Kind(kind) => Some(store::Options { note: options.note, ..store::Options::new(kind) }),
+            Quant::AsTrained | Quant::Dense => None,
+        },
+    }
 }

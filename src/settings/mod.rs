@@ -12,7 +12,7 @@ mod source;
 
 pub use draft::{Draft, Origin, Origins};
 pub use sft::{Augment, Auxiliary, Checkpointing, ClassBalance, Lora, LrScheduler, Sft};
-pub use source::{Data, Dtype, Model, Train};
+pub use source::{Data, Dtype, Model, Quant, Train};
 
 use crate::error::{Failure, Result};
 use knob::Section;

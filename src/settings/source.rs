@@ -14,6 +14,18 @@ choice! {
 }
 
 choice! {
+    /// Block format of frozen weights.
+    pub enum Quant {
+        /// 4.5 bits a weight.
+        Q4K = "q4_k",
+        /// 6.56 bits a weight.
+        Q6K = "q6_k",
+        /// 8.5 bits a weight.
+        Q8 = "q8_0",
+    }
+}
+
+choice! {
     /// Which weights are trained.
     pub enum Train {
         /// Adapters only (section lora); the base stays as it is.
@@ -36,6 +48,8 @@ section! {
         adapter: Option<PathBuf> = None, or_none(any("a path"));
         /// Number format of weights and arithmetic.
         dtype: Dtype = Dtype::F32, Dtype::rule();
+        /// Block format to quantize frozen weights to while loading (QLoRA); "none" keeps them as dtype.
+        quant: Option<Quant> = None, or_none(Quant::rule());
         /// Which weights are trained.
         train: Train = Train::Lora, Train::rule();
     }

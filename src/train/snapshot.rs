@@ -16,6 +16,7 @@ use crate::{
     error::{Failure, Result},
     files::RealFs,
     policy::Planner,
+    vlm::Weight,
 };
 use candle_core::{DType, Device, Tensor};
 use data::Sample;
@@ -139,9 +140,14 @@ pub fn fingerprint(samples: &[Sample]) -> String {
 /// # Errors
 /// Device trouble.
 pub fn non_finite(planner: &Planner, head: Option<&Head>, base: bool) -> Result<Option<String>> {
-    let base = planner.vlm.tensors.iter().filter(|_| base);
+    // Packed weights are frozen and were looked at when they were quantized.
+    let dense = |(name, weight): (_, &'_ Weight)| match weight {
+        Weight::Dense(tensor) => Some((name, tensor.clone())),
+        _ => None,
+    };
+    let base = planner.vlm.tensors.iter().filter(|_| base).filter_map(dense);
     let vars = planner.vlm.vars().iter().chain(head.into_iter().flat_map(Head::vars));
-    for (name, tensor) in base.chain(vars.map(|(name, var)| (name, var.as_tensor()))) {
+    for (name, tensor) in base.chain(vars.map(|(name, var)| (name, var.as_tensor().clone()))) {
         // Zero times a finite number is zero, times anything else NaN.
         let zero = (tensor.detach() * 0.0)?.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?;
         if zero != 0.0 {

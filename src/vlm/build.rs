@@ -5,7 +5,11 @@
 //! building, they take the tensors. Names here are canonical: `model.visual.*`, `model.language_model.*`,
 //! `lm_head.weight`; [`canonical`] maps older spellings to them.
 
-use super::lora::{Adapter, Slot};
+use super::{
+    lora::{Adapter, Slot},
+    quant::rule::Role,
+    weight::Weight,
+};
 use candle_core::{Result, Tensor};
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -48,11 +52,13 @@ pub struct Layout {
     pub tensors: Vec<(String, Vec<usize>)>,
     /// Every linear layer.
     pub linears: Vec<LinearSite>,
+    /// Tensors that may be quantized, and what they are for.
+    pub matrices: BTreeMap<String, Role>,
 }
 
 pub(crate) enum Builder<'a> {
     Record(RefCell<Layout>),
-    Build { tensors: &'a BTreeMap<String, Tensor>, adapter: Option<&'a Adapter> },
+    Build { tensors: &'a BTreeMap<String, Weight>, adapter: Option<&'a Adapter> },
 }
 
 impl Builder<'_> {
@@ -81,8 +87,30 @@ impl<'a> Scope<'a> {
                 Tensor::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)
             }
             Builder::Build { tensors, .. } => match tensors.get(&name) {
-                Some(tensor) => Ok(tensor.clone()),
+                Some(weight) => Ok(weight.dense()?.clone()),
                 None => candle_core::bail!("tensor {name} was not loaded"),
+            },
+        }
+    }
+
+    /// Like [`Scope::get`] for a matrix that is only multiplied by or looked up in, and may therefore be quantized.
+    pub(crate) fn weight(&self, name: &str, shape: [usize; 2]) -> Result<Weight> {
+        let full = format!("{}.{name}", self.prefix);
+        match self.builder {
+            Builder::Record(layout) => {
+                let role = if full.contains("embed_tokens") || full.starts_with("lm_head") {
+                    Role::Vocabulary
+                } else if full.starts_with("model.visual.") {
+                    Role::Vision
+                } else {
+                    Role::Text
+                };
+                layout.borrow_mut().matrices.insert(full, role);
+                self.get(name, &shape).map(Weight::Dense)
+            }
+            Builder::Build { tensors, .. } => match tensors.get(&full) {
+                Some(weight) => Ok(weight.clone()),
+                None => candle_core::bail!("tensor {full} was not loaded"),
             },
         }
     }

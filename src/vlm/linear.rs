@@ -2,13 +2,13 @@
 //!
 //! No gradient is made for a weight that tracks none. Trainable weights stay f32 and are cast to the activation's dtype where they are used.
 
-use super::{build::Scope, lora::Slot, ops};
+use super::{build::Scope, lora::Slot, ops, weight::Weight};
 use candle_core::{D, Result, Tensor};
 
 /// `x @ w.T + b (+ adapter)`.
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
-    weight: Tensor, // (O, I)
+    weight: Weight, // (O, I)
     bias: Option<Tensor>,
     slot: Option<Slot>,
 }
@@ -16,7 +16,7 @@ pub(crate) struct Linear {
 impl Linear {
     pub(crate) fn new(scope: &Scope, inputs: usize, outputs: usize, bias: bool) -> Result<Self> {
         Ok(Linear {
-            weight: scope.get("weight", &[outputs, inputs])?,
+            weight: scope.weight("weight", [outputs, inputs])?,
             bias: if bias { Some(scope.get("bias", &[outputs])?) } else { None },
             slot: scope.slot(inputs, outputs),
         })
@@ -25,35 +25,24 @@ impl Linear {
     /// x `(.., I)`, result `(.., O)`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.slot {
-            Some(slot) if slot.drops() => slot.add_to(x, affine(x, &self.weight, self.bias.as_ref())?),
-            Some(slot) if slot.on() => {
-                let weight = self.weight.to_dtype(x.dtype())?;
-                let bias = self.bias.as_ref().map(|bias| bias.to_dtype(x.dtype())).transpose()?;
-                ops::lora_linear(x, &weight, bias.as_ref(), &slot.a, &slot.b, slot.scale)
-            }
-            _ => affine(x, &self.weight, self.bias.as_ref()),
+            Some(slot) if slot.drops() => slot.add_to(x, self.weight.affine(x, self.bias.as_ref())?),
+            Some(slot) if slot.on() => self.weight.adapted(x, self.bias.as_ref(), slot),
+            _ => self.weight.affine(x, self.bias.as_ref()),
         }
     }
 
     /// `n` equal parts of the output, `(.., O/n)` each, as from `n` layers side by side.
     ///
     /// Cutting the weight instead of the result saves the backward pass from padding a gradient of the result's size
-    /// for every part. An adapter spans all parts, so with one the result is cut.
+    /// for every part. An adapter spans all parts, so with one the result is cut, and so it is for packed weights.
     pub(crate) fn forward_parts(&self, x: &Tensor, n: usize) -> Result<Vec<Tensor>> {
-        if self.slot.is_some() {
+        let (Weight::Dense(weight), None) = (&self.weight, &self.slot) else {
             return self.forward(x)?.chunk(n, D::Minus1);
-        }
-        let weights = self.weight.chunk(n, 0)?;
+        };
+        let weights = weight.chunk(n, 0)?;
         let biases = self.bias.as_ref().map(|bias| bias.chunk(n, 0)).transpose()?;
-        (0..n).map(|i| affine(x, &weights[i], biases.as_ref().map(|b| &b[i]))).collect()
-    }
-}
-
-/// `x @ w.T + b`.
-fn affine(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    match bias {
-        Some(bias) => ops::linear_bias(x, &w.to_dtype(x.dtype())?, &bias.to_dtype(x.dtype())?),
-        None => matmul(x, w),
+        let part = |i: usize| Weight::Dense(weights[i].clone()).affine(x, biases.as_ref().map(|b: &Vec<Tensor>| &b[i]));
+        (0..n).map(part).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     build::{LinearSite, canonical},
     linear::matmul,
     ops,
+    weight::Weight,
 };
 use crate::{
     error::{Failure, Result},
@@ -261,9 +262,10 @@ impl Adapter {
     }
 
     /// `w + scale * B A` of a module's weight, or the weight itself where there is no adapter.
-    pub(crate) fn merged(&self, tensor_name: &str, w: &Tensor) -> Result<Tensor> {
+    pub(crate) fn merged(&self, tensor_name: &str, w: &Weight) -> Result<Tensor> {
         let slot = tensor_name.strip_suffix(".weight").and_then(|module| self.slots.get(module));
-        let Some(slot) = slot else { return Ok(w.clone()) };
+        let w = w.to_dense()?;
+        let Some(slot) = slot else { return Ok(w) };
         let delta = (slot.b.detach().matmul(&slot.a.detach())? * slot.scale)?;
         let w32 = w.detach().to_dtype(delta.dtype())?;
         Ok((w32 + delta)?.to_dtype(w.dtype())?)

@@ -9,23 +9,27 @@ use super::{
     cache::KvCache,
     config::VlmConfig,
     init,
-    linear::matmul,
     lora::{Adapter, LoraSpec, compile},
-    ops::{self, Mask},
+    ops::Mask,
     positions::text_rope,
+    quant::{Kind, rule::format_of, store},
     text::{Context, TextModel},
     vision::{self, Grid, Tower},
+    weight::Weight,
     weights::Weights,
 };
 use crate::{
     error::{Failure, Result, io_at},
     streams::Stream,
 };
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{
+    DType, Device, Tensor, Var,
+    quantized::{QStorage, QTensor},
+};
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    sync::{OnceLock, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
 };
 
 /// Which tensors get gradients.
@@ -51,11 +55,13 @@ pub struct LoadOptions {
     pub trainable: Trainable,
     /// Where the tensors live.
     pub device: Device,
+    /// Quantizes frozen matrices while they are read.
+    pub quant: Option<store::Options>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { dtype: DType::F32, trainable: Trainable::None, device: Device::Cpu }
+        LoadOptions { dtype: DType::F32, trainable: Trainable::None, device: Device::Cpu, quant: None }
     }
 }
 
@@ -109,11 +115,46 @@ pub fn layout(config: &VlmConfig) -> Result<Layout> {
     }
 }
 
+/// The frozen matrices that `options.quant` asks for, by canonical name, with the checkpoint's own names.
+fn quantize(
+    weights: &Weights,
+    layout: &Layout,
+    options: &LoadOptions,
+    trained: &dyn Fn(&str) -> bool,
+) -> Result<BTreeMap<String, (String, Weight)>> {
+    let mut out = BTreeMap::new();
+    let Some(quant) = &options.quant else { return Ok(out) };
+    if matches!(options.trainable, Trainable::All) {
+        return Err(Failure::usage("quantized weights are frozen, but every weight is to be trained")
+            .hint("train an adapter (model.train=lora), or leave quantization out"));
+    }
+    let mut plans = Vec::new();
+    for (name, shape) in &layout.tensors {
+        let (Some(role), &[rows, cols]) = (layout.matrices.get(name), shape.as_slice()) else { continue };
+        weights.check(name, shape)?;
+        if let Some(kind) = format_of(quant.kind, *role, rows, cols).filter(|_| !trained(name)) {
+            plans.push(store::Plan { name: name.clone(), kind, rows, cols, first: Vec::new() });
+        }
+    }
+    for (name, matrix) in store::quantized(weights, plans, quant)? {
+        let own = weights.own_name(&name).unwrap_or(&name).to_owned();
+        let weight = match &options.device {
+            Device::Cpu => Weight::Quant(matrix),
+            device => {
+                let storage = QStorage::from_data(matrix.to_blocks().into(), device, matrix.kind().ggml())?;
+                Weight::Device(Arc::new(QTensor::new(storage, (matrix.rows(), matrix.cols()))?))
+            }
+        };
+        out.insert(name, (own, weight));
+    }
+    Ok(out)
+}
+
 #[derive(Debug)]
 struct Net {
     visual: Tower,
     language_model: TextModel,
-    lm_head: Option<Tensor>, // (V, H); None when tied
+    lm_head: Option<Weight>, // (V, H); None when tied
 }
 
 impl Net {
@@ -125,7 +166,7 @@ impl Net {
             lm_head: if tied {
                 None
             } else {
-                Some(builder.scope("lm_head").get("weight", &[text.vocab_size, text.hidden_size])?)
+                Some(builder.scope("lm_head").weight("weight", [text.vocab_size, text.hidden_size])?)
             },
         })
     }
@@ -137,11 +178,12 @@ pub struct Vlm {
     config: VlmConfig,
     dtype: DType,
     device: Device,
-    pub(crate) tensors: BTreeMap<String, Tensor>, // by canonical name
+    pub(crate) tensors: BTreeMap<String, Weight>, // by canonical name
     own_names: BTreeMap<String, String>,
     vars: BTreeMap<String, Var>,
     pub(crate) adapter: Option<Adapter>,
     net: Net,
+    quant: Option<Kind>,
     frozen: OnceLock<Box<Vlm>>,
 }
 
@@ -171,25 +213,36 @@ impl Vlm {
             Trainable::Matching(pattern) => Some(compile(pattern, pattern)?),
             _ => None,
         };
+        let trained = |name: &str| match &options.trainable {
+            Trainable::All => true,
+            Trainable::Matching(_) => regex
+                .as_ref()
+                .is_some_and(|r| r.is_match(name) || weights.own_name(name).is_some_and(|own| r.is_match(own))),
+            Trainable::None | Trainable::Lora(_) => false,
+        };
+        let mut packed = quantize(weights, &layout, options, &trained)?;
         let (mut tensors, mut own_names, mut vars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (name, shape) in &layout.tensors {
-            let own = weights.own_name(name);
-            let trained = match &options.trainable {
-                Trainable::All => true,
-                Trainable::Matching(_) => {
-                    regex.as_ref().is_some_and(|r| r.is_match(name) || own.is_some_and(|own| r.is_match(own)))
-                }
-                Trainable::None | Trainable::Lora(_) => false,
+            if let Some((own, weight)) = packed.remove(name) {
+                own_names.insert(name.clone(), own);
+                tensors.insert(name.clone(), weight);
+                continue;
+            }
+            let kept = options.quant.as_ref().filter(|_| layout.matrices.contains_key(name));
+            let dtype = match kept.and_then(|_| weights.dtype(name)) {
+                _ if trained(name) => DType::F32,
+                // A matrix whose width fits no block stays as small as it came.
+                Some(dtype @ (DType::BF16 | DType::F16)) => dtype,
+                _ => options.dtype,
             };
-            let dtype = if trained { DType::F32 } else { options.dtype };
             let (own, mut tensor) = weights.load(name, shape, dtype, &options.device)?;
-            if trained {
+            if trained(name) {
                 let var = Var::from_tensor(&tensor)?;
                 tensor = var.as_tensor().clone();
                 vars.insert(own.clone(), var);
             }
             own_names.insert(name.clone(), own);
-            tensors.insert(name.clone(), tensor);
+            tensors.insert(name.clone(), Weight::Dense(tensor));
         }
         if let Trainable::Matching(pattern) = &options.trainable
             && vars.is_empty()
@@ -203,21 +256,23 @@ impl Vlm {
             vars = fresh.make_trainable()?;
             adapter = Some(fresh);
         }
-        Self::assemble(config, options.dtype, options.device.clone(), tensors, own_names, vars, adapter)
+        let mut vlm = Self::assemble(config, options.dtype, options.device.clone(), tensors, own_names, vars, adapter)?;
+        vlm.quant = options.quant.as_ref().map(|quant| quant.kind);
+        Ok(vlm)
     }
 
     fn assemble(
         config: VlmConfig,
         dtype: DType,
         device: Device,
-        tensors: BTreeMap<String, Tensor>,
+        tensors: BTreeMap<String, Weight>,
         own_names: BTreeMap<String, String>,
         vars: BTreeMap<String, Var>,
         adapter: Option<Adapter>,
     ) -> Result<Self> {
         let builder = Builder::Build { tensors: &tensors, adapter: adapter.as_ref() };
         let net = Net::new(&builder, &config, config.tie_word_embeddings.unwrap_or(true))?;
-        Ok(Vlm { config, dtype, device, tensors, own_names, vars, adapter, net, frozen: OnceLock::new() })
+        Ok(Vlm { config, dtype, device, tensors, own_names, vars, adapter, net, quant: None, frozen: OnceLock::new() })
     }
 
     /// Replaces the adapter (and the variables it brings).
@@ -252,6 +307,11 @@ impl Vlm {
         &self.config
     }
 
+    /// What frozen matrices were quantized to when the model was loaded.
+    pub fn quant(&self) -> Option<Kind> {
+        self.quant
+    }
+
     /// Compute dtype.
     pub fn dtype(&self) -> DType {
         self.dtype
@@ -269,7 +329,24 @@ impl Vlm {
 
     /// Number of parameters of the base model.
     pub fn parameter_count(&self) -> usize {
-        self.tensors.values().map(Tensor::elem_count).sum()
+        self.tensors.values().map(Weight::elem_count).sum()
+    }
+
+    /// Bytes that the weights take in memory.
+    pub fn weight_bytes(&self) -> usize {
+        self.tensors.values().map(Weight::bytes).sum()
+    }
+
+    /// Number of weights and bytes of each storage format, the largest first.
+    pub fn formats(&self) -> Vec<(String, usize, usize)> {
+        let mut found: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+        for weight in self.tensors.values() {
+            let entry = found.entry(weight.format()).or_default();
+            *entry = (entry.0 + weight.elem_count(), entry.1 + weight.bytes());
+        }
+        let mut found: Vec<_> = found.into_iter().map(|(format, (count, bytes))| (format, count, bytes)).collect();
+        found.sort_by_key(|(_, _, bytes)| std::cmp::Reverse(*bytes));
+        found
     }
 
     /// Switches the adapter off (`false`) or on, for example to score with the reference policy.
@@ -375,7 +452,7 @@ impl Vlm {
         }
         let table = &self.net.language_model.embed;
         let shape = (batch.rows, batch.width, self.config.text.hidden_size);
-        let look_up = |ids: &[u32]| -> candle_core::Result<Tensor> { ops::embedding(ids, table)?.to_dtype(self.dtype) };
+        let look_up = |ids: &[u32]| -> candle_core::Result<Tensor> { table.rows(ids)?.to_dtype(self.dtype) };
         let Some(images) = images.filter(|_| have > 0) else {
             return Ok(look_up(&batch.ids)?.reshape(shape)?);
         };
@@ -395,13 +472,13 @@ impl Vlm {
     }
 
     /// The output head `(V, H)`.
-    pub fn head(&self) -> &Tensor {
+    pub fn head(&self) -> &Weight {
         self.net.lm_head.as_ref().unwrap_or(&self.net.language_model.embed)
     }
 
     /// Logits `(.., V)` of hidden states `(.., H)`, in f32.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        Ok(matmul(hidden, self.head())?.to_dtype(DType::F32)?)
+        Ok(self.head().matmul(hidden)?.to_dtype(DType::F32)?)
     }
 
     /// Writes every tensor under the checkpoint's names, an adapter merged in, through a temporary file.
@@ -420,7 +497,7 @@ impl Vlm {
         for (name, tensor) in &self.tensors {
             let tensor = match &self.adapter {
                 Some(adapter) => adapter.merged(name, tensor)?,
-                None => tensor.clone(),
+                None => tensor.to_dense()?,
             };
             out.insert(
                 self.own_names[name].clone(),

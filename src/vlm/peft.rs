@@ -9,6 +9,7 @@ use super::{
     build::LinearSite,
     lora::{Adapter, LoraSpec, Targets, parse_peft_name, peft_name},
     model::{Vlm, layout, to_safetensors},
+    quant::Kind,
     weights::{Weights, nearest},
 };
 use crate::{
@@ -26,6 +27,16 @@ use std::{
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
 const DIGEST: &str = "reinsman_base";
+const QUANT: &str = "reinsman_quant";
+
+/// What the frozen weights were quantized to when an adapter was trained, as far as its file says.
+///
+/// # Errors
+/// A file that is missing or damaged.
+pub fn trained_on(dir: &Path) -> Result<Option<Kind>> {
+    let metadata = read_metadata(&dir.join(TENSORS))?;
+    Ok(metadata.get(QUANT).and_then(|name| serde_json::from_value(json!(name)).ok()))
+}
 
 /// Reads an `adapter_config.json`, refusing what is not supported.
 pub fn read_spec(path: &Path) -> Result<LoraSpec> {
@@ -153,7 +164,10 @@ impl Vlm {
             out.insert(peft_name(module, "A"), slot.a.detach());
             out.insert(peft_name(module, "B"), slot.b.detach());
         }
-        let metadata = HashMap::from([("format".into(), "pt".into()), (DIGEST.into(), self.base_digest()?)]);
+        let mut metadata = HashMap::from([("format".into(), "pt".into()), (DIGEST.into(), self.base_digest()?)]);
+        if let Some(kind) = self.quant() {
+            metadata.insert(QUANT.into(), kind.name().into());
+        }
         let config = serde_json::to_vec_pretty(&spec_json(&adapter.spec, base)).unwrap_or_default();
         Ok(vec![(TENSORS, to_safetensors(&out, metadata)?), (CONFIG, config)])
     }
@@ -168,14 +182,12 @@ impl Vlm {
     }
 
     /// Short fingerprint of the base: names, shapes and the first 64 numbers of every tensor, rounded to bf16 so that
-    /// it does not depend on the dtype it was loaded in.
+    /// it does not depend on the dtype it was loaded in, nor on what it was quantized to here.
     pub fn base_digest(&self) -> Result<String> {
         let mut hash = Sha256::new();
-        for (name, tensor) in &self.tensors {
-            hash.update(format!("{name}{:?}", tensor.dims()));
-            let flat = tensor.detach().flatten_all()?;
-            let head = flat.narrow(0, 0, flat.elem_count().min(64))?.to_dtype(DType::BF16)?.to_vec1::<half::bf16>()?;
-            head.iter().for_each(|x| hash.update(x.to_bits().to_le_bytes()));
+        for (name, weight) in &self.tensors {
+            hash.update(format!("{name}{:?}", weight.dims()));
+            weight.first(64)?.iter().for_each(|x| hash.update(x.to_bits().to_le_bytes()));
         }
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }

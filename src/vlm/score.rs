@@ -2,7 +2,7 @@
 //!
 //! The hidden state at index t scores the token at t + 1. Only the asked positions go through the head.
 
-use super::{batch::Batch, linear::matmul, model::Vlm, ops};
+use super::{batch::Batch, model::Vlm, ops};
 use crate::error::{Failure, Result};
 use candle_core::{DType, Tensor};
 
@@ -59,15 +59,14 @@ impl Vlm {
         }
         let index = Tensor::from_slice(rows, rows.len(), hidden.device())?;
         let picked = hidden.flatten(0, 1)?.index_select(&index, 0)?; // (R, H)
-        let head = self.head().to_dtype(picked.dtype())?;
-        Ok(ops::token_logps(&picked, &head, targets, temperature)?)
+        Ok(ops::head_logps(&picked, self.head(), targets, temperature)?)
     }
 
     /// The `n` most probable next tokens at each of `rows`, with their log-probabilities, most probable first.
     pub fn top_tokens(&self, hidden: &Tensor, rows: &[u32], n: usize) -> Result<Vec<Vec<(u32, f32)>>> {
         let index = Tensor::from_slice(rows, rows.len(), hidden.device())?;
         let picked = hidden.flatten(0, 1)?.index_select(&index, 0)?;
-        let logits = matmul(&picked, self.head())?.to_dtype(DType::F32)?.detach();
+        let logits = self.head().matmul(&picked)?.to_dtype(DType::F32)?.detach();
         let logps = candle_nn::ops::log_softmax(&logits, candle_core::D::Minus1)?.to_vec2::<f32>()?;
         let best = |row: Vec<f32>| {
             let mut order: Vec<u32> = (0..row.len() as u32).collect();

@@ -11,12 +11,13 @@ use super::{
     linear::{Linear, Norm},
     model::{Trace, note},
     ops::{self, Mask},
+    weight::Weight,
 };
 use candle_core::{Result, Tensor};
 
 #[derive(Debug, Clone)]
 pub(crate) struct TextModel {
-    pub(crate) embed: Tensor, // (V, H)
+    pub(crate) embed: Weight, // (V, H)
     layers: Vec<Layer>,
     norm: Norm,
 }
@@ -34,7 +35,7 @@ pub(crate) struct Context<'a> {
 impl TextModel {
     pub(crate) fn new(scope: &Scope, config: &VlmConfig) -> Result<Self> {
         let text = &config.text;
-        let embed = scope.pp("embed_tokens").get("weight", &[text.vocab_size, text.hidden_size])?;
+        let embed = scope.pp("embed_tokens").weight("weight", [text.vocab_size, text.hidden_size])?;
         let layers = (0..text.num_hidden_layers)
             .map(|i| Layer::new(&scope.pp("layers").pp(i), text, config.family))
             .collect::<Result<_>>()?;

@@ -1,19 +1,32 @@
 //! Tensors of a checkpoint by canonical name: one safetensors file, a sharded index, or a table in memory.
 //!
-//! Files are memory-mapped with their headers validated; nothing is read before its shape was checked. Names of any
+//! Headers are validated and nothing is read before its shape was checked. Tensors are read, not mapped: pages of a
+//! mapped file would count as memory of ours while a large model is being quantized piece by piece. Names of any
 //! accepted spelling are found, and each tensor remembers the name its file uses so that saving writes it back.
 
 use super::build::canonical;
 use crate::error::{Failure, Result, io_at};
-use candle_core::{DType, Device, Tensor, safetensors::MmapedSafetensors};
+use candle_core::{DType, Device, Tensor};
+use memmap2::Mmap;
+use safetensors::SafeTensors;
+use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fs::File,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
 enum Place {
-    File(usize),
+    /// File number, dtype and where its bytes begin.
+    File(usize, safetensors::Dtype, u64),
     Memory(Tensor),
+}
+
+struct Source {
+    path: PathBuf,
+    file: File,
+    digest: [u8; 32],
 }
 
 struct Entry {
@@ -25,7 +38,7 @@ struct Entry {
 /// An opened checkpoint.
 pub struct Weights {
     entries: BTreeMap<String, Entry>, // by canonical name
-    files: Vec<(PathBuf, MmapedSafetensors)>,
+    files: Vec<Source>,
     at: String,
 }
 
@@ -69,19 +82,24 @@ impl Weights {
     }
 
     fn add_file(&mut self, path: &Path) -> Result<()> {
-        std::fs::File::open(path).map_err(io_at(path))?;
-        // SAFETY: the map is read-only and every tensor is copied out of it; a file that another process changes
-        // meanwhile can give wrong numbers or a bus error, as with every memory-mapped loader.
+        let file = File::open(path).map_err(io_at(path))?;
+        // SAFETY: the map is read-only, only the header is read through it, and it is gone at the end of this function;
+        // a file that another process cuts short meanwhile gives a bus error, as with every memory-mapped loader.
         #[allow(unsafe_code)]
-        let file = unsafe { MmapedSafetensors::new(path) }.map_err(|e| {
+        let map = unsafe { Mmap::map(&file) }.map_err(io_at(path))?;
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
             Failure::data(format!("{} is not a valid safetensors file: {e}", path.display()))
                 .hint("the download may be incomplete, or this is a Git LFS pointer")
         })?;
+        let begin = 8 + header;
+        let digest = Sha256::digest(&map[..begin]).into();
         let number = self.files.len();
-        for (name, view) in file.tensors() {
-            self.add(name, view.shape().to_vec(), Place::File(number))?;
+        for (name, info) in metadata.tensors() {
+            let place = Place::File(number, info.dtype, (begin + info.data_offsets.0) as u64);
+            self.add(name, info.shape.clone(), place)?;
         }
-        self.files.push((path.to_path_buf(), file));
+        drop(map);
+        self.files.push(Source { path: path.to_path_buf(), file, digest });
         Ok(())
     }
 
@@ -109,16 +127,28 @@ impl Weights {
         self.entries.iter().map(|(name, entry)| (name.as_str(), entry.own.as_str()))
     }
 
+    /// What a tensor is stored as.
+    pub fn dtype(&self, name: &str) -> Option<DType> {
+        match &self.entries.get(name)?.place {
+            Place::File(_, dtype, _) => DType::try_from(*dtype).ok(),
+            Place::Memory(tensor) => Some(tensor.dtype()),
+        }
+    }
+
     /// Shape of a tensor by canonical name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.entries.get(name).map(|entry| entry.shape.as_slice())
     }
 
-    /// The tensor of a canonical name in the wanted dtype, and the name the checkpoint uses.
+    /// Fails unless a tensor is there in the expected shape.
     ///
     /// # Errors
     /// Names the nearest tensors when it is missing, and both shapes when they differ.
-    pub fn load(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<(String, Tensor)> {
+    pub fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
+        self.entry(name, shape).map(|_| ())
+    }
+
+    fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
         let Some(entry) = self.entries.get(name) else {
             let near = nearest(name, self.entries.values().map(|e| e.own.as_str()), 3).join(", ");
             return Err(Failure::data(format!("{}: tensor {name} {shape:?} is missing", self.at))
@@ -131,19 +161,88 @@ impl Weights {
             ))
             .hint("config.json and the weights belong to different models"));
         }
-        let tensor = match &entry.place {
-            Place::Memory(tensor) => tensor.to_device(device)?,
-            Place::File(number) => {
-                let (path, file) = &self.files[*number];
-                file.load(&entry.own, device)
-                    .map_err(|e| Failure::data(format!("{}: tensor {}: {e}", path.display(), entry.own)))?
-            }
-        };
-        if !tensor.dtype().is_float() {
-            return Err(Failure::data(format!("{}: tensor {} has the dtype {:?}", self.at, entry.own, tensor.dtype()))
-                .hint("packed (quantized) weights cannot be read here; use the bf16 or f32 release"));
+        Ok(entry)
+    }
+
+    /// The tensor of a canonical name in the wanted dtype, and the name the checkpoint uses.
+    ///
+    /// # Errors
+    /// As [`Weights::check`]; unreadable files and packed numbers.
+    pub fn load(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<(String, Tensor)> {
+        let entry = self.entry(name, shape)?;
+        if let Place::Memory(tensor) = &entry.place {
+            let tensor = tensor.to_device(device)?;
+            return Ok((entry.own.clone(), self.float(entry, tensor.dtype()).and(Ok(tensor.to_dtype(dtype)?))?));
         }
-        Ok((entry.own.clone(), tensor.to_dtype(dtype)?))
+        let tensor = self.read(entry, 0, shape.iter().product(), shape)?;
+        Ok((entry.own.clone(), tensor.to_device(device)?.to_dtype(dtype)?))
+    }
+
+    /// Rows `from..to` of a matrix as f32, whatever the file holds.
+    ///
+    /// # Errors
+    /// As [`Weights::load`]; rows outside the matrix.
+    pub fn rows(&self, name: &str, from: usize, to: usize) -> Result<Vec<f32>> {
+        let Some(entry) = self.entries.get(name).filter(|entry| entry.shape.len() == 2 && to <= entry.shape[0]) else {
+            return Err(Failure::data(format!("{}: {name} has no rows {from}..{to}", self.at)));
+        };
+        let cols = entry.shape[1];
+        let part = match &entry.place {
+            Place::Memory(tensor) => tensor.narrow(0, from, to - from)?,
+            Place::File(..) => self.read(entry, from * cols, (to - from) * cols, &[to - from, cols])?,
+        };
+        Ok(part.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+    }
+
+    /// Some consecutive numbers of a tensor in a file, in the file's dtype.
+    fn read(&self, entry: &Entry, from: usize, count: usize, shape: &[usize]) -> Result<Tensor> {
+        let Place::File(number, dtype, begin) = &entry.place else {
+            return Err(Failure::data(format!("{}: {} is in memory", self.at, entry.own)));
+        };
+        let source = &self.files[*number];
+        let dtype = DType::try_from(*dtype)
+            .map_err(|e| Failure::data(format!("{}: tensor {}: {e}", source.path.display(), entry.own)))?;
+        self.float(entry, dtype)?;
+        let size = dtype.size_in_bytes();
+        let mut bytes = vec![0u8; count * size];
+        source.file.read_exact_at(&mut bytes, begin + (from * size) as u64).map_err(io_at(&source.path))?;
+        Ok(Tensor::from_raw_buffer(&bytes, dtype, shape, &Device::Cpu)?)
+    }
+
+    fn float(&self, entry: &Entry, dtype: DType) -> Result<()> {
+        if dtype.is_float() {
+            return Ok(());
+        }
+        Err(Failure::data(format!("{}: tensor {} has the dtype {dtype:?}", self.at, entry.own))
+            .hint("packed (quantized) weights cannot be read here; use the bf16 or f32 release"))
+    }
+
+    /// What the files are recognised by: headers, sizes, times of change and a few thousand samples of their contents.
+    /// `None` for tensors in memory.
+    ///
+    /// # Errors
+    /// Files that cannot be read.
+    pub fn fingerprint(&self) -> Result<Option<[u8; 32]>> {
+        if self.files.is_empty() {
+            return Ok(None);
+        }
+        const SAMPLES: u64 = 1024;
+        let mut hash = Sha256::new();
+        for source in &self.files {
+            let about = source.file.metadata().map_err(io_at(&source.path))?;
+            hash.update(source.digest);
+            hash.update(about.len().to_le_bytes());
+            let changed = about.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+            hash.update(changed.unwrap_or_default().as_nanos().to_le_bytes());
+            let mut sample = [0u8; 256];
+            for i in 0..SAMPLES {
+                let at = about.len() / SAMPLES * i;
+                let n = sample.len().min((about.len() - at) as usize);
+                source.file.read_exact_at(&mut sample[..n], at).map_err(io_at(&source.path))?;
+                hash.update(&sample[..n]);
+            }
+        }
+        Ok(Some(hash.finalize().into()))
     }
 }
 

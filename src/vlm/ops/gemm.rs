@@ -7,7 +7,7 @@ use candle_core::{Result, bail};
 
 /// A read-only matrix inside a slice: element `(i, j)` is `data[i * row + j * col]`.
 #[derive(Clone, Copy)]
-pub(super) struct Mat<'a> {
+pub(in crate::vlm) struct Mat<'a> {
     data: &'a [f32],
     rows: usize,
     cols: usize,
@@ -16,7 +16,7 @@ pub(super) struct Mat<'a> {
 }
 
 /// A mutable matrix inside a slice, laid out like [`Mat`].
-pub(super) struct MatMut<'a> {
+pub(in crate::vlm) struct MatMut<'a> {
     data: *mut f32,
     len: usize,
     rows: usize,
@@ -34,19 +34,19 @@ fn check(len: usize, rows: usize, cols: usize, row: usize, col: usize) -> Result
 
 impl<'a> Mat<'a> {
     /// `rows` x `cols` with `row` elements from one row to the next.
-    pub(super) fn new(data: &'a [f32], rows: usize, cols: usize, row: usize) -> Result<Self> {
+    pub(in crate::vlm) fn new(data: &'a [f32], rows: usize, cols: usize, row: usize) -> Result<Self> {
         check(data.len(), rows, cols, row, 1)?;
         Ok(Mat { data, rows, cols, row, col: 1 })
     }
     /// The transpose, without a copy.
-    pub(super) fn t(self) -> Self {
+    pub(in crate::vlm) fn t(self) -> Self {
         Mat { rows: self.cols, cols: self.rows, row: self.col, col: self.row, ..self }
     }
 }
 
 impl<'a> MatMut<'a> {
     /// `rows` x `cols` with `row` elements from one row to the next.
-    pub(super) fn new(data: &'a mut [f32], rows: usize, cols: usize, row: usize) -> Result<Self> {
+    pub(in crate::vlm) fn new(data: &'a mut [f32], rows: usize, cols: usize, row: usize) -> Result<Self> {
         check(data.len(), rows, cols, row, 1)?;
         Ok(MatMut { data: data.as_mut_ptr(), len: data.len(), rows, cols, row, life: std::marker::PhantomData })
     }
@@ -56,13 +56,19 @@ impl<'a> MatMut<'a> {
     /// `data` must be valid for writes of `len` elements during `'a`, and nobody else may touch the elements of the
     /// matrix in that time.
     #[allow(unsafe_code)]
-    pub(super) unsafe fn shared(data: *mut f32, len: usize, rows: usize, cols: usize, row: usize) -> Result<Self> {
+    pub(in crate::vlm) unsafe fn shared(
+        data: *mut f32,
+        len: usize,
+        rows: usize,
+        cols: usize,
+        row: usize,
+    ) -> Result<Self> {
         check(len, rows, cols, row, 1)?;
         Ok(MatMut { data, len, rows, cols, row, life: std::marker::PhantomData })
     }
     /// Row `i`.
     #[allow(unsafe_code)]
-    pub(super) fn line(&mut self, i: usize) -> &mut [f32] {
+    pub(in crate::vlm) fn line(&mut self, i: usize) -> &mut [f32] {
         if i >= self.rows || i * self.row + self.cols > self.len {
             return &mut [];
         }
@@ -73,7 +79,7 @@ impl<'a> MatMut<'a> {
 
 /// Whether a product may use the thread pool. Inside a parallel loop over heads it must not.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Threads {
+pub(in crate::vlm) enum Threads {
     /// Stay on the calling thread.
     One,
     /// Split rows or columns (never the summed dimension) over the pool.
@@ -82,7 +88,14 @@ pub(super) enum Threads {
 
 /// `dst = scale * a @ b`, or `dst += scale * a @ b` when `accumulate`.
 #[allow(unsafe_code)]
-pub(super) fn matmul(dst: &mut MatMut, accumulate: bool, a: Mat, b: Mat, scale: f32, threads: Threads) -> Result<()> {
+pub(in crate::vlm) fn matmul(
+    dst: &mut MatMut,
+    accumulate: bool,
+    a: Mat,
+    b: Mat,
+    scale: f32,
+    threads: Threads,
+) -> Result<()> {
     if a.cols != b.rows || dst.rows != a.rows || dst.cols != b.cols {
         bail!("product of {} x {} and {} x {} into {} x {}", a.rows, a.cols, b.rows, b.cols, dst.rows, dst.cols)
     }

@@ -6,7 +6,8 @@
 use super::gemm::{Mat, MatMut, Threads, matmul};
 use super::host::{elements, output, tensor, view};
 use super::simd::{exp, madd, max, multiversion};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use crate::vlm::quant::Quantized;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
@@ -19,11 +20,56 @@ pub(super) struct Rows {
     pub(super) entropy: Vec<f32>,
 }
 
-/// hidden `(R, H)`, head `(V, H)`; targets are checked by the caller.
+/// hidden `(R, H)`, head `(V, H)`; targets are checked by the caller. The head is the second argument of the operation,
+/// or `frozen`.
 pub(super) struct TokenLogps {
     pub(super) targets: Vec<u32>,
     pub(super) temperature: f32,
     pub(super) kept: Arc<OnceLock<Rows>>,
+    pub(super) frozen: Option<Arc<Quantized>>,
+}
+
+/// The output head, `(V, H)`.
+#[derive(Clone, Copy)]
+enum Head<'a> {
+    Dense(Mat<'a>),
+    Blocks(&'a Quantized),
+}
+
+impl Head<'_> {
+    /// `logits = x @ head.T / temperature`, x `(n, width)`.
+    fn logits(self, x: &[f32], width: usize, temperature: f32, logits: &mut [f32]) -> Result<()> {
+        let n = x.len() / width;
+        match self {
+            Head::Dense(head) => {
+                let vocabulary = logits.len() / n;
+                let mut dst = MatMut::new(logits, n, vocabulary, vocabulary)?;
+                matmul(&mut dst, false, Mat::new(x, n, width, width)?, head.t(), 1. / temperature, Threads::Pool)
+            }
+            Head::Blocks(head) => {
+                head.forward(x, logits);
+                if temperature != 1. {
+                    logits.iter_mut().for_each(|x| *x /= temperature);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// `dx = dlogits @ head`, dlogits `(n, V)`.
+    fn back(self, dlogits: &[f32], n: usize, width: usize, dx: &mut [f32]) -> Result<()> {
+        match self {
+            Head::Dense(head) => {
+                let vocabulary = dlogits.len() / n;
+                let dlogits = Mat::new(dlogits, n, vocabulary, vocabulary)?;
+                matmul(&mut MatMut::new(dx, n, width, width)?, false, dlogits, head, 1., Threads::Pool)
+            }
+            Head::Blocks(head) => {
+                dx.fill(0.);
+                head.backward(dlogits, dx)
+            }
+        }
+    }
 }
 
 /// Rows of logits that exist at a time.
@@ -71,15 +117,9 @@ multiversion! {
     }
 }
 
-impl CustomOp2 for TokenLogps {
-    fn name(&self) -> &'static str {
-        "token-logps"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
-        let ((count, width), (vocabulary, _)) = (lx.shape().dims2()?, lw.shape().dims2()?);
-        let (x, w) = (elements(x, lx)?, elements(w, lw)?);
-        let head = Mat::new(w, vocabulary, width, width)?;
+impl TokenLogps {
+    fn forward(&self, x: &[f32], width: usize, vocabulary: usize, head: Head) -> Result<(CpuStorage, Shape)> {
+        let count = self.targets.len();
         let size = chunk_rows(vocabulary);
         let mut logits = vec![0f32; size.min(count) * vocabulary];
         let mut logps = vec![0f32; count];
@@ -87,9 +127,7 @@ impl CustomOp2 for TokenLogps {
         for from in (0..count).step_by(size) {
             let to = (from + size).min(count);
             let logits = &mut logits[..(to - from) * vocabulary];
-            let part = Mat::new(&x[from * width..to * width], to - from, width, width)?;
-            let mut dst = MatMut::new(logits, to - from, vocabulary, vocabulary)?;
-            matmul(&mut dst, false, part, head.t(), 1. / self.temperature, Threads::Pool)?;
+            head.logits(&x[from * width..to * width], width, self.temperature, logits)?;
             let results = (&mut logps[from..to], &mut kept.lse[from..to], &mut kept.entropy[from..to]);
             let rows = logits.par_chunks_exact(vocabulary).zip(results.0).zip(results.1).zip(results.2);
             rows.zip(&self.targets[from..to]).with_min_len(8).for_each(|((((logits, logp), lse), entropy), target)| {
@@ -101,16 +139,21 @@ impl CustomOp2 for TokenLogps {
         output(logps, count)
     }
 
-    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    /// Gradients of the hidden states and of a dense head, each when wanted.
+    fn backward(
+        &self,
+        x: &Tensor,
+        vocabulary: usize,
+        head: Head,
+        g: &Tensor,
+        trained: bool,
+    ) -> Result<(Option<Tensor>, Option<Vec<f32>>)> {
         let Some(kept) = self.kept.get() else { bail!("token_logps: the forward pass kept nothing") };
-        let ((count, width), (vocabulary, _)) = (x.dims2()?, w.dims2()?);
+        let (count, width) = x.dims2()?;
         let g = g.contiguous()?;
-        let (xs, ws, gs) = (view(x)?, view(w)?, view(&g)?);
-        let head = Mat::new(&ws, vocabulary, width, width)?;
-        let (mut dx, mut dw) = (x.track_op().then(|| vec![0f32; xs.len()]), None);
-        if w.track_op() {
-            dw = Some(vec![0f32; ws.len()]);
-        }
+        let (xs, gs) = (view(x)?, view(&g)?);
+        let mut dx = x.track_op().then(|| vec![0f32; xs.len()]);
+        let mut dw = trained.then(|| vec![0f32; vocabulary * width]);
         let active: Vec<usize> = (0..count).filter(|&r| gs[r] != 0.).collect();
         let size = chunk_rows(vocabulary);
         let most = size.min(active.len());
@@ -122,28 +165,61 @@ impl CustomOp2 for TokenLogps {
             for (&r, to) in rows.iter().zip(part.chunks_exact_mut(width)) {
                 to.copy_from_slice(&xs[r * width..][..width]);
             }
-            let part = Mat::new(part, n, width, width)?;
-            let mut dst = MatMut::new(logits, n, vocabulary, vocabulary)?;
-            matmul(&mut dst, false, part, head.t(), 1. / self.temperature, Threads::Pool)?;
+            head.logits(part, width, self.temperature, logits)?;
             logits.par_chunks_exact_mut(vocabulary).zip(rows).with_min_len(8).for_each(|(logits, &r)| {
                 let weight = gs[r] / self.temperature;
                 negative_probabilities(logits, kept.lse[r], weight);
                 logits[self.targets[r] as usize] += weight;
             });
-            let dlogits = Mat::new(logits, n, vocabulary, vocabulary)?;
             if let Some(dx) = &mut dx {
                 let dpart = &mut dpart[..n * width];
-                matmul(&mut MatMut::new(dpart, n, width, width)?, false, dlogits, head, 1., Threads::Pool)?;
+                head.back(logits, n, width, dpart)?;
                 for (&r, from) in rows.iter().zip(dpart.chunks_exact(width)) {
                     dx[r * width..][..width].copy_from_slice(from);
                 }
             }
             if let Some(dw) = &mut dw {
+                let dlogits = Mat::new(logits, n, vocabulary, vocabulary)?;
                 let mut dst = MatMut::new(dw, vocabulary, width, width)?;
-                matmul(&mut dst, true, dlogits.t(), part, 1., Threads::Pool)?;
+                matmul(&mut dst, true, dlogits.t(), Mat::new(part, n, width, width)?, 1., Threads::Pool)?;
             }
         }
-        let dx = dx.map(|dx| tensor(dx, x.shape())).transpose()?;
+        Ok((dx.map(|dx| tensor(dx, x.shape())).transpose()?, dw))
+    }
+}
+
+impl CustomOp2 for TokenLogps {
+    fn name(&self) -> &'static str {
+        "token-logps"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (vocabulary, width) = lw.shape().dims2()?;
+        let head = Head::Dense(Mat::new(elements(w, lw)?, vocabulary, width, width)?);
+        self.forward(elements(x, lx)?, width, vocabulary, head)
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (vocabulary, width) = w.dims2()?;
+        let ws = view(w)?;
+        let head = Head::Dense(Mat::new(&ws, vocabulary, width, width)?);
+        let (dx, dw) = self.backward(x, vocabulary, head, g, w.track_op())?;
         Ok((dx, dw.map(|dw| tensor(dw, w.shape())).transpose()?))
+    }
+}
+
+impl CustomOp1 for TokenLogps {
+    fn name(&self) -> &'static str {
+        "token-logps-quantized"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let Some(head) = &self.frozen else { bail!("token_logps: no head") };
+        self.forward(elements(x, layout)?, head.cols(), head.rows(), Head::Blocks(head))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        let Some(head) = &self.frozen else { bail!("token_logps: no head") };
+        Ok(self.backward(x, head.rows(), Head::Blocks(head), g, false)?.0)
     }
 }

@@ -7,19 +7,79 @@
 use super::gemm::{Mat, MatMut, Threads, matmul};
 use super::host::{elements, output, tensor, view};
 use super::linear::{FEW, forward, result_shape};
+use crate::vlm::quant::Quantized;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use std::sync::{Arc, OnceLock};
 
 /// x `(.., I)`, A `(r, I)`, B `(O, r)`.
 pub(super) struct LoraLinear {
-    /// `(O, I)`, contiguous, f32, without gradient.
-    pub(super) weight: Tensor,
-    /// `(O)`, the same.
-    pub(super) bias: Option<Tensor>,
-    pub(super) scale: f32,
+    base: Base,
+    /// `(O)`, contiguous, f32, without gradient.
+    bias: Option<Tensor>,
+    scale: f32,
     /// `x A'`, kept when a gradient will be wanted.
-    pub(super) low: Arc<OnceLock<Vec<f32>>>,
-    pub(super) training: bool,
+    low: Arc<OnceLock<Vec<f32>>>,
+    training: bool,
+}
+
+/// The frozen weight `(O, I)`.
+pub(super) enum Base {
+    /// Contiguous, f32, without gradient.
+    Dense(Tensor),
+    Quant(Arc<Quantized>),
+}
+
+/// Runs the operation; the caller has checked the shapes.
+pub(super) fn adapted(
+    x: &Tensor,
+    base: Base,
+    bias: Option<&Tensor>,
+    a: &Tensor,
+    b: &Tensor,
+    scale: f64,
+) -> Result<Tensor> {
+    let op = LoraLinear {
+        base,
+        bias: bias.map(Tensor::contiguous).transpose()?,
+        scale: scale as f32,
+        low: Arc::new(OnceLock::new()),
+        training: x.track_op() || a.track_op() || b.track_op(),
+    };
+    x.contiguous()?.apply_op3(&a.contiguous()?, &b.contiguous()?, op)
+}
+
+impl LoraLinear {
+    /// `x W' + b`.
+    fn frozen(&self, x: &[f32], inner: usize, outer: usize) -> Result<Vec<f32>> {
+        let guard = self.bias.as_ref().map(view).transpose()?;
+        let bias: &[f32] = guard.as_deref().unwrap_or(&[]);
+        match &self.base {
+            Base::Dense(weight) => forward(x, &view(weight)?, bias, inner, outer),
+            Base::Quant(weight) => {
+                let mut y = vec![0f32; x.len() / inner.max(1) * outer];
+                weight.forward(x, &mut y);
+                if !bias.is_empty() {
+                    y.chunks_exact_mut(outer).for_each(|y| y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias));
+                }
+                Ok(y)
+            }
+        }
+    }
+
+    /// `g W`.
+    fn frozen_back(&self, g: &[f32], inner: usize, outer: usize) -> Result<Vec<f32>> {
+        let count = g.len() / outer.max(1);
+        let mut dx = vec![0f32; count * inner];
+        match &self.base {
+            Base::Dense(weight) => {
+                let weight = view(weight)?;
+                let (g, weight) = (Mat::new(g, count, outer, outer)?, Mat::new(&weight, outer, inner, inner)?);
+                matmul(&mut MatMut::new(&mut dx, count, inner, inner)?, false, g, weight, 1., Threads::Pool)?;
+            }
+            Base::Quant(weight) => weight.backward(g, &mut dx)?,
+        }
+        Ok(dx)
+    }
 }
 
 impl CustomOp3 for LoraLinear {
@@ -38,11 +98,7 @@ impl CustomOp3 for LoraLinear {
     ) -> Result<(CpuStorage, Shape)> {
         let ((r, inner), (outer, _)) = (la.shape().dims2()?, lb.shape().dims2()?);
         let (x, a, b) = (elements(x, lx)?, elements(a, la)?, elements(b, lb)?);
-        let weight = view(&self.weight)?;
-        let mut y = match &self.bias {
-            Some(bias) => forward(x, &weight, &view(bias)?, inner, outer)?,
-            None => forward(x, &weight, &[], inner, outer)?,
-        };
+        let mut y = self.frozen(x, inner, outer)?;
         let low = forward(x, a, &[], inner, r)?;
         let count = x.len() / inner.max(1);
         if count <= FEW {
@@ -82,9 +138,7 @@ impl CustomOp3 for LoraLinear {
         let u = product(count, r, g_mat, b_mat, self.scale)?;
         let u_mat = Mat::new(&u, count, r, r)?;
         let dx = if x.track_op() {
-            let weight = view(&self.weight)?;
-            let w_mat = Mat::new(&weight, outer, inner, inner)?;
-            let mut dx = product(count, inner, g_mat, w_mat, 1.)?;
+            let mut dx = self.frozen_back(&gs, inner, outer)?;
             matmul(&mut MatMut::new(&mut dx, count, inner, inner)?, true, u_mat, a_mat, 1., Threads::Pool)?;
             Some(tensor(dx, x.shape())?)
         } else {

@@ -16,7 +16,7 @@ mod attention;
 pub mod composed;
 mod dropout;
 mod embedding;
-mod gemm;
+pub(in crate::vlm) mod gemm;
 mod heap;
 pub(crate) mod host;
 mod linear;
@@ -24,14 +24,16 @@ mod logps;
 mod lora;
 mod mask;
 mod norm;
+mod quantized;
 mod rope;
-mod simd;
+pub(in crate::vlm) mod simd;
 
 pub use heap::keep_heap;
 pub use mask::Mask;
 
+use crate::vlm::{quant::Quantized, weight::Weight};
 use activation::{Gelu, SwiGlu};
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{D, DType, Result, Tensor, bail, quantized::QTensor};
 use host::fused;
 use std::sync::{Arc, OnceLock};
 
@@ -175,14 +177,24 @@ pub fn lora_linear(
     if !fused(&[x, w, a, b]) || w.track_op() || bias.is_some_and(|bias| bias.track_op() || !fused(&[bias])) {
         return composed::lora_linear(x, w, bias, a, b, scale);
     }
-    let op = lora::LoraLinear {
-        weight: w.contiguous()?,
-        bias: bias.map(Tensor::contiguous).transpose()?,
-        scale: scale as f32,
-        low: Arc::new(OnceLock::new()),
-        training: x.track_op() || a.track_op() || b.track_op(),
-    };
-    x.contiguous()?.apply_op3(&a.contiguous()?, &b.contiguous()?, op)
+    lora::adapted(x, lora::Base::Dense(w.contiguous()?), bias, a, b, scale)
+}
+
+/// [`lora_linear`] over a quantized weight; all other arguments f32 on the CPU.
+pub fn quantized_lora_linear(
+    x: &Tensor,
+    w: &Arc<Quantized>,
+    bias: Option<&Tensor>,
+    a: &Tensor,
+    b: &Tensor,
+    scale: f64,
+) -> Result<Tensor> {
+    check_linear("quantized_lora_linear", x, a)?;
+    if a.dim(1)? != w.cols() || b.dims() != [w.rows(), a.dim(0)?] || bias.is_some_and(|b| b.dims() != [w.rows()]) {
+        let (a, b, o, i) = (a.dims(), b.dims(), w.rows(), w.cols());
+        bail!("quantized_lora_linear: A {a:?} (r, I), B {b:?} (O, r) and the bias do not fit the weight {o} x {i}")
+    }
+    lora::adapted(x, lora::Base::Quant(w.clone()), bias, a, b, scale)
 }
 
 /// `x / (1 - p)` where `kept`, one flag an element, and 0 elsewhere.
@@ -196,6 +208,25 @@ pub fn dropout(x: &Tensor, kept: Vec<bool>, p: f64) -> Result<Tensor> {
         return x.mul(&Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?);
     }
     x.contiguous()?.apply_op1(dropout::Dropout { kept, scale })
+}
+
+/// `x @ w.T` with a frozen quantized weight; the gradient reaches x only. x `(.., I)` on the CPU.
+pub fn quantized_linear(x: &Tensor, w: &Arc<Quantized>) -> Result<Tensor> {
+    if x.rank() == 0 || x.dim(D::Minus1)? != w.cols() {
+        bail!("quantized_linear: x {:?} (.., I) does not fit the weight {} x {} (O, I)", x.dims(), w.rows(), w.cols())
+    }
+    let dtype = x.dtype();
+    let y = x.to_dtype(DType::F32)?.contiguous()?.apply_op1(quantized::Packed { weight: w.clone() })?;
+    y.to_dtype(dtype)
+}
+
+/// [`quantized_linear`] with candle's own blocks, for devices that are not the CPU.
+pub fn device_linear(x: &Tensor, w: &Arc<QTensor>) -> Result<Tensor> {
+    let (_, inner) = w.shape().dims2()?;
+    if x.rank() == 0 || x.dim(D::Minus1)? != inner {
+        bail!("device_linear: x {:?} (.., I) does not fit the weight {:?} (O, I)", x.dims(), w.shape())
+    }
+    x.contiguous()?.apply_op1(quantized::Blocks { weight: w.clone() })
 }
 
 /// Fails unless every id is below `limit`.
@@ -217,12 +248,16 @@ pub fn embedding(ids: &[u32], table: &Tensor) -> Result<Tensor> {
 
 /// Log-probability of each target and entropy of each distribution, from hidden states and the output head.
 ///
-/// hidden `(R, H)`, head `(V, H)`, targets of length R; returns (log-probabilities `(R)`, entropies `(R)`,
-/// the latter without gradient), both f32, of `softmax(hidden @ head.T / temperature)`. At most 128 rows of logits
+/// hidden `(R, H)`, head `(V, H)` dense or quantized, targets of length R; returns (log-probabilities `(R)`, entropies
+/// `(R)`, the latter without gradient), both f32, of `softmax(hidden @ head.T / temperature)`. At most 128 rows of logits
 /// exist at a time on the CPU.
-pub fn token_logps(hidden: &Tensor, head: &Tensor, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
-    check_linear("token_logps", hidden, head)?;
-    let (count, vocabulary) = (hidden.dims2()?.0, head.dim(0)?);
+pub fn head_logps(hidden: &Tensor, head: &Weight, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
+    let dims = head.dims();
+    let (count, width) = hidden.dims2()?;
+    let [vocabulary, inner] = dims[..] else { bail!("token_logps: the head has the shape {dims:?}, expected (V, H)") };
+    if width != inner {
+        bail!("token_logps: hidden {:?} (R, H) does not fit the head {dims:?} (V, H)", hidden.dims())
+    }
     if targets.len() != count {
         bail!("token_logps: {} targets for {count} rows of hidden states", targets.len())
     }
@@ -230,13 +265,29 @@ pub fn token_logps(hidden: &Tensor, head: &Tensor, targets: &[u32], temperature:
         bail!("token_logps: the temperature must be positive and finite, got {temperature}")
     }
     check_ids("token_logps", targets, vocabulary)?;
-    if !fused(&[hidden, head]) || count == 0 {
-        return composed::token_logps(hidden, head, targets, temperature);
-    }
     let kept = Arc::new(OnceLock::<logps::Rows>::new());
-    let op = logps::TokenLogps { targets: targets.to_vec(), temperature: temperature as f32, kept: kept.clone() };
-    let logps = hidden.contiguous()?.apply_op2(&head.contiguous()?, op)?;
+    let op = |frozen| logps::TokenLogps {
+        targets: targets.to_vec(),
+        temperature: temperature as f32,
+        kept: kept.clone(),
+        frozen,
+    };
+    let logps = match head {
+        Weight::Dense(w) if fused(&[hidden, w]) && count > 0 => {
+            hidden.contiguous()?.apply_op2(&w.contiguous()?, op(None))?
+        }
+        Weight::Quant(w) if fused(&[hidden]) && count > 0 => hidden.contiguous()?.apply_op1(op(Some(w.clone())))?,
+        other => {
+            let w = other.to_dense()?.to_device(hidden.device())?.to_dtype(hidden.dtype())?;
+            return composed::token_logps(hidden, &w, targets, temperature);
+        }
+    };
     let Some(rows) = kept.get() else { bail!("token_logps: the forward pass did not run") };
     let entropy = Tensor::new(rows.entropy.as_slice(), hidden.device())?;
     Ok((logps, entropy))
+}
+
+/// [`head_logps`] for a dense head `(V, H)`, which gets a gradient where it tracks one.
+pub fn token_logps(hidden: &Tensor, head: &Tensor, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
+    head_logps(hidden, &Weight::Dense(head.clone()), targets, temperature)
 }

@@ -6,7 +6,7 @@
 
 /// Instruction sets that a body is compiled for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Level {
+pub(in crate::vlm) enum Level {
     /// What the build targets.
     Base,
     /// AVX2 and FMA.
@@ -19,7 +19,7 @@ pub(super) enum Level {
 
 /// The best level of this machine.
 #[inline]
-pub(super) fn level() -> Level {
+pub(in crate::vlm) fn level() -> Level {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f")
@@ -42,7 +42,7 @@ macro_rules! multiversion {
     ($(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(unsafe_code, clippy::too_many_arguments)]
-        pub(super) fn $name($($arg: $ty),*) $(-> $ret)? {
+        pub(in crate::vlm) fn $name($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             #[allow(clippy::extra_unused_type_parameters)]
             fn body<const FMA: bool>($($arg: $ty),*) $(-> $ret)? $body
@@ -67,20 +67,20 @@ macro_rules! multiversion {
         }
     };
 }
-pub(super) use multiversion;
+pub(in crate::vlm) use multiversion;
 
 /// Lanes of the accumulators: one AVX-512 register, two of AVX2, four of SSE or NEON.
-pub(super) const LANES: usize = 16;
+pub(in crate::vlm) const LANES: usize = 16;
 
 /// `a * b + c`, fused where that is one instruction.
 #[inline(always)]
-pub(super) fn madd<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(in crate::vlm) fn madd<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// Sum of the lanes in a fixed order.
 #[inline(always)]
-pub(super) fn lane_sum(lanes: [f32; LANES]) -> f32 {
+pub(in crate::vlm) fn lane_sum(lanes: [f32; LANES]) -> f32 {
     let mut half = [0f32; LANES / 2];
     for i in 0..LANES / 2 {
         half[i] = lanes[i] + lanes[i + LANES / 2];
@@ -91,7 +91,7 @@ pub(super) fn lane_sum(lanes: [f32; LANES]) -> f32 {
 
 /// Folds `f` over slices of equal length in parallel lanes: the order of the sum depends on the length only.
 #[inline(always)]
-pub(super) fn sum_of<const N: usize>(xs: [&[f32]; N], f: impl Fn([f32; N], f32) -> f32) -> f32 {
+pub(in crate::vlm) fn sum_of<const N: usize>(xs: [&[f32]; N], f: impl Fn([f32; N], f32) -> f32) -> f32 {
     let n = xs[0].len();
     let mut lanes = [0f32; LANES];
     let whole = n - n % LANES;
@@ -109,7 +109,7 @@ pub(super) fn sum_of<const N: usize>(xs: [&[f32]; N], f: impl Fn([f32; N], f32) 
 
 /// Inner product; the order of the sum depends on the length only.
 #[inline(always)]
-pub(super) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
+pub(in crate::vlm) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
     let n = a.len().min(b.len());
     let (a, b) = (&a[..n], &b[..n]);
     let mut lanes = [[0f32; LANES]; 4];
@@ -143,7 +143,7 @@ pub(super) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
 /// Inner products of one row with four, each summed in an order that depends on the length alone, the same as in
 /// [`dot1`]. The accumulators have names: as an array of arrays they would live in memory.
 #[inline(always)]
-pub(super) fn dot4<const FMA: bool>(x: [&[f32]; 4], w: &[f32]) -> [f32; 4] {
+pub(in crate::vlm) fn dot4<const FMA: bool>(x: [&[f32]; 4], w: &[f32]) -> [f32; 4] {
     let n = w.len();
     let [x0, x1, x2, x3] = x.map(|x| &x[..n]);
     let (mut s0, mut s1, mut s2, mut s3) = ([0f32; LANES], [0f32; LANES], [0f32; LANES], [0f32; LANES]);
@@ -166,13 +166,13 @@ pub(super) fn dot4<const FMA: bool>(x: [&[f32]; 4], w: &[f32]) -> [f32; 4] {
 
 /// One inner product with the bits of [`dot4`].
 #[inline(always)]
-pub(super) fn dot1<const FMA: bool>(x: &[f32], w: &[f32]) -> f32 {
+pub(in crate::vlm) fn dot1<const FMA: bool>(x: &[f32], w: &[f32]) -> f32 {
     sum_of([x, w], |[x, w], sum| madd::<FMA>(x, w, sum))
 }
 
 /// `y += a * x`.
 #[inline(always)]
-pub(super) fn axpy<const FMA: bool>(a: f32, x: &[f32], y: &mut [f32]) {
+pub(in crate::vlm) fn axpy<const FMA: bool>(a: f32, x: &[f32], y: &mut [f32]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y = madd::<FMA>(a, *x, *y);
     }
@@ -180,7 +180,7 @@ pub(super) fn axpy<const FMA: bool>(a: f32, x: &[f32], y: &mut [f32]) {
 
 /// Largest element, ignoring NaN; negative infinity when there is none.
 #[inline(always)]
-pub(super) fn max(x: &[f32]) -> f32 {
+pub(in crate::vlm) fn max(x: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let chunks = x.chunks_exact(LANES);
@@ -198,7 +198,7 @@ pub(super) fn max(x: &[f32]) -> f32 {
 ///
 /// Range reduction by ln 2 in two parts and the degree-6 polynomial of the Cephes library.
 #[inline(always)]
-pub(super) fn exp<const FMA: bool>(x: f32) -> f32 {
+pub(in crate::vlm) fn exp<const FMA: bool>(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.; // 1.5 * 2^23: adding it rounds to the nearest integer
     let clamped = if x > 88.3 { 88.3 } else { x }; // comparisons are false for NaN, which therefore passes through
     let clamped = if clamped < -87.3 { -87.3 } else { clamped };
@@ -219,13 +219,13 @@ pub(super) fn exp<const FMA: bool>(x: f32) -> f32 {
 
 /// `1 / (1 + e^-x)`.
 #[inline(always)]
-pub(super) fn sigmoid<const FMA: bool>(x: f32) -> f32 {
+pub(in crate::vlm) fn sigmoid<const FMA: bool>(x: f32) -> f32 {
     1. / (1. + exp::<FMA>(-x))
 }
 
 /// The error function to about 1 ulp (two-piece minimax fit published by N. Juffa, 2016).
 #[inline(always)]
-pub(super) fn erf<const FMA: bool>(a: f32) -> f32 {
+pub(in crate::vlm) fn erf<const FMA: bool>(a: f32) -> f32 {
     let (t, s) = (a.abs(), a * a);
     let big = {
         let r = madd::<FMA>(-1.728_534_7e-5, t, 3.831_971_3e-4);

@@ -1,0 +1,155 @@
+//! A weight matrix as a layer holds it: dense, or frozen in blocks of a few bits.
+//!
+//! Everything that multiplies by a weight goes through here, so that one model definition serves trained, frozen and
+//! quantized weights. A quantized weight has a gradient for its input and none of its own.
+
+use super::{lora::Slot, ops, quant::Quantized};
+use candle_core::{DType, Device, Result, Tensor, quantized::QTensor};
+use std::sync::Arc;
+
+/// A matrix `(O, I)`, or a dense tensor of any shape.
+#[derive(Debug, Clone)]
+pub enum Weight {
+    /// Numbers of a float type; trainable where it is a variable.
+    Dense(Tensor),
+    /// Packed blocks in main memory.
+    Quant(Arc<Quantized>),
+    /// Candle's blocks, for other devices than the CPU.
+    Device(Arc<QTensor>),
+}
+
+impl From<Tensor> for Weight {
+    fn from(tensor: Tensor) -> Self {
+        Weight::Dense(tensor)
+    }
+}
+
+impl Weight {
+    /// The tensor of a weight that is never quantized (norms, biases, tables of positions).
+    pub(crate) fn dense(&self) -> Result<&Tensor> {
+        match self {
+            Weight::Dense(tensor) => Ok(tensor),
+            _ => candle_core::bail!("a quantized weight where a dense one is needed"),
+        }
+    }
+
+    /// Sizes, as of a tensor.
+    pub fn dims(&self) -> Vec<usize> {
+        match self {
+            Weight::Dense(tensor) => tensor.dims().to_vec(),
+            Weight::Quant(matrix) => vec![matrix.rows(), matrix.cols()],
+            Weight::Device(tensor) => tensor.shape().dims().to_vec(),
+        }
+    }
+
+    /// Number of weights.
+    pub fn elem_count(&self) -> usize {
+        self.dims().iter().product()
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Weight::Dense(tensor) => tensor.elem_count() * tensor.dtype().size_in_bytes(),
+            Weight::Quant(matrix) => matrix.packed().len(),
+            Weight::Device(tensor) => tensor.storage_size_in_bytes(),
+        }
+    }
+
+    /// What it is stored as: `f32`, `q4_k`, ...
+    pub fn format(&self) -> String {
+        match self {
+            Weight::Dense(tensor) => tensor.dtype().as_str().into(),
+            Weight::Quant(matrix) => matrix.kind().name().into(),
+            Weight::Device(tensor) => format!("{:?}", tensor.dtype()).to_lowercase(),
+        }
+    }
+
+    /// The same numbers without a gradient; storage is shared.
+    pub(crate) fn detach(&self) -> Self {
+        match self {
+            Weight::Dense(tensor) => Weight::Dense(tensor.detach()),
+            other => other.clone(),
+        }
+    }
+
+    /// All numbers as a dense tensor; a quantized weight is dequantized to f32.
+    pub fn to_dense(&self) -> Result<Tensor> {
+        match self {
+            Weight::Dense(tensor) => Ok(tensor.clone()),
+            Weight::Quant(matrix) => {
+                let values = matrix.dequantize().map_err(candle_core::Error::wrap)?;
+                Tensor::from_vec(values, (matrix.rows(), matrix.cols()), &Device::Cpu)
+            }
+            Weight::Device(tensor) => tensor.dequantize(&tensor.device()),
+        }
+    }
+
+    /// The first numbers as bf16, what a base model is recognised by whatever it was quantized to.
+    pub(crate) fn first(&self, n: usize) -> Result<Vec<half::bf16>> {
+        match self {
+            Weight::Dense(tensor) => {
+                let flat = tensor.detach().flatten_all()?;
+                flat.narrow(0, 0, flat.elem_count().min(n))?.to_dtype(DType::BF16)?.to_vec1()
+            }
+            Weight::Quant(matrix) if !matrix.first().is_empty() => Ok(matrix.first().to_vec()),
+            Weight::Quant(matrix) => {
+                let row = matrix.gather(&[0]).map_err(candle_core::Error::wrap)?;
+                Ok(row.into_iter().take(n).map(half::bf16::from_f32).collect())
+            }
+            Weight::Device(_) => {
+                let flat = self.to_dense()?.flatten_all()?;
+                flat.narrow(0, 0, flat.elem_count().min(n))?.to_dtype(DType::BF16)?.to_vec1()
+            }
+        }
+    }
+
+    /// `x @ w.T`, x `(.., I)`, result `(.., O)`; gradients for x, and for w where it is variable.
+    pub(crate) fn matmul(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Weight::Dense(w) => ops::linear(x, &w.to_dtype(x.dtype())?),
+            Weight::Quant(w) => ops::quantized_linear(x, w),
+            Weight::Device(w) => ops::device_linear(x, w),
+        }
+    }
+
+    /// `x @ w.T + b`.
+    pub(crate) fn affine(&self, x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let Some(bias) = bias else { return self.matmul(x) };
+        let bias = bias.to_dtype(x.dtype())?;
+        match self {
+            Weight::Dense(w) => ops::linear_bias(x, &w.to_dtype(x.dtype())?, &bias),
+            _ => self.matmul(x)?.broadcast_add(&bias),
+        }
+    }
+
+    /// `x @ w.T + b` and what an adapter adds, which drops nothing.
+    pub(crate) fn adapted(&self, x: &Tensor, bias: Option<&Tensor>, slot: &Slot) -> Result<Tensor> {
+        let Slot { a, b, scale, .. } = slot;
+        let cast = |bias: &Tensor| bias.to_dtype(x.dtype());
+        match self {
+            Weight::Dense(w) => {
+                ops::lora_linear(x, &w.to_dtype(x.dtype())?, bias.map(cast).transpose()?.as_ref(), a, b, *scale)
+            }
+            Weight::Quant(w) if x.dtype() == DType::F32 && a.dtype() == DType::F32 && a.device().is_cpu() => {
+                ops::quantized_lora_linear(x, w, bias.map(cast).transpose()?.as_ref(), a, b, *scale)
+            }
+            _ => slot.add_to(x, self.affine(x, bias)?),
+        }
+    }
+
+    /// Rows `ids`, `(ids.len(), I)`; of a quantized table only these rows are dequantized.
+    pub(crate) fn rows(&self, ids: &[u32]) -> Result<Tensor> {
+        match self {
+            Weight::Dense(table) => ops::embedding(ids, table),
+            Weight::Quant(table) => {
+                let rows = table.gather(ids).map_err(candle_core::Error::wrap)?;
+                Tensor::from_vec(rows, (ids.len(), table.cols()), &Device::Cpu)
+            }
+            Weight::Device(table) => {
+                let ids = Tensor::from_slice(ids, ids.len(), &table.device())?;
+                table.dequantize(&table.device())?.index_select(&ids, 0)
+            }
+        }
+    }
+}
