@@ -9,6 +9,7 @@ pub mod cli;
 pub mod error;
 pub mod files;
 pub mod hub;
+pub mod memory;
 pub mod picture;
 pub mod policy;
 pub mod settings;
