@@ -1,13 +1,15 @@
 //! Reinsman trains, evaluates and debugs reasoning driving planners.
 //!
 //! Data flows one way: `vlm` (models) <- `policy` (what can drive) <- `train` <- `cli` (verbs).
-//! `settings` turns what was typed into checked options; `error` is what everything returns. `files` (atomic writes),
-//! `hub` (models by name) and `streams` (random numbers) serve all of them.
+//! `bench` measures what the first three cost. `settings` turns what was typed into checked options; `error` is what
+//! everything returns. `files` (atomic writes), `hub` (models by name) and `streams` (random numbers) serve all of them.
 
+pub mod bench;
 pub mod cli;
 pub mod error;
 pub mod files;
 pub mod hub;
+pub mod memory;
 pub mod picture;
 pub mod policy;
 pub mod settings;

@@ -62,6 +62,15 @@ fn lora_with_dropout_resumes_to_the_same_bytes() {
     cut_everywhere(&[&SIX[..], &["lora.lora_dropout=0.3", "lora.r=4", "sft.learning_rate=1e-2"]].concat());
 }
 
+/// Recomputed layers draw the dropout of the first time, also in a resumed run.
+#[test]
+fn checkpointed_training_resumes_to_the_same_bytes() {
+    let more = ["sft.gradient_checkpointing=true", "lora.lora_dropout=0.3", "sft.gradient_accumulation_steps=2"];
+    cut_everywhere(&[&SIX[..], &more].concat());
+    let aux = ["sft.auxiliary.targets=bend", "sft.auxiliary.vision_steps=2", "sft.auxiliary.weight=0.5"];
+    cut_everywhere(&[&SIX[1..], &aux, &[FULL, "sft.max_steps=4", "sft.gradient_checkpointing=true"]].concat());
+}
+
 #[test]
 fn the_vision_phase_and_augmentation_resume_to_the_same_bytes() {
     let aux = ["sft.auxiliary.targets=bend", "sft.auxiliary.vision_steps=2", "sft.auxiliary.weight=0.5"];

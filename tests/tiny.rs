@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     ("chat", chat),
     ("export", export),
     ("doctor", doctor),
+    ("bench model", bench_model),
     ("completions", completions),
 ];
 
@@ -70,6 +71,16 @@ fn init(toy: &Toy) {
     toy.init("other", toy::SHAPE, &["--seed", "3"]);
     let weights = |name: &str| std::fs::read(toy.path(name).join("model.safetensors")).unwrap();
     assert_ne!(weights("model"), weights("other"));
+    // The layout of a public checkpoint, with random weights.
+    toy.run(&["init", "--shape", "small", "--max-pixels", "4096", "--out", "public"]).ok();
+    let config = std::fs::read_to_string(toy.path("public/config.json")).unwrap();
+    assert!(config.contains("\"torch_dtype\": \"bfloat16\"") && config.contains("Qwen2_5_VL"), "{config}");
+    let bytes = weights("public").len();
+    assert!((105_000_000..106_000_000).contains(&bytes), "{bytes}");
+    let asked = ["plan", "frame0.png", "--model", "public", "--no-think", "--max-new-tokens", "4", "--out", "p.png"];
+    toy.run(&[&asked[..], &["--json"]].concat()).ok().json();
+    toy.run(&["init", "--shape", "qwen4", "--out", "none"]).fails(2, &["qwen4", "qwen2.5-vl-3b"]);
+    toy.run(&["init", "--shape", "small", "--vocab", "999", "--out", "none"]).fails(2, &["--vocab"]);
 }
 
 fn config_show(toy: &Toy) {
@@ -194,6 +205,42 @@ fn export(toy: &Toy) {
 fn doctor(toy: &Toy) {
     let stdout = toy.run(&["doctor"]).ok().stdout;
     assert!(stdout.contains("huggingface.co") && stdout.contains("HF_HUB_OFFLINE"), "{stdout}");
+}
+
+/// The shape of the report; times are whatever they are.
+fn bench_model(toy: &Toy) {
+    let shape = ["bench", "model", "--config", "model/config.json", "--repeats", "1"];
+    let report = toy.run(&[&shape[..], &["--threads", "2", "--json"]].concat()).ok().json();
+    assert!(report["machine"]["processor"].is_string() && report["machine"]["cores"].as_u64().unwrap() > 0, "{report}");
+    let keys = ["name", "value", "unit", "threads", "cpu_seconds", "peak_rss_bytes"];
+    let mut names = Vec::new();
+    for line in report["results"].as_array().unwrap() {
+        assert_eq!(line.as_object().unwrap().keys().collect::<Vec<_>>(), keys, "{line}");
+        assert!(line["value"].as_f64().unwrap() > 0.0 && line["cpu_seconds"].as_f64().unwrap() > 0.0, "{line}");
+        assert!(["s", "ms", "tokens/s", "patches/s"].contains(&line["unit"].as_str().unwrap()), "{line}");
+        assert!(line["peak_rss_bytes"].as_u64().unwrap() > 1 << 20 && line["threads"] == 2, "{line}");
+        names.push(line["name"].as_str().unwrap().to_owned());
+    }
+    let wanted = [
+        "startup",
+        "preprocess",
+        "preprocess_1600x900_full",
+        "preprocess_448x448",
+        "jpeg_decode_1600x900",
+        "vision_tower_1024_patches",
+        "prefill_256img_128text",
+        "decode_b1",
+        "decode_b8",
+        "generate_api_64_tokens_b1",
+        "rollouts_8x64",
+        "sft_lora_step_2x384",
+        "sft_full_step_2x384",
+    ];
+    assert_eq!(names, wanted);
+    let two = toy.run(&[&shape[..], &["--items", "text_256_24"]].concat()).ok();
+    assert!(two.stdout.contains("text_prefill_256") && two.stdout.contains("text_decode_24"), "{}", two.stdout);
+    toy.run(&["bench", "model", "--shape", "7b"]).fails(2, &["7b", "qwen2.5-vl-3b"]);
+    toy.run(&["bench", "model", "--items", "decode"]).fails(2, &["decode_b1"]);
 }
 
 fn completions(toy: &Toy) {

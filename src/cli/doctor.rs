@@ -4,6 +4,7 @@
 use super::{Shared, print, print_json};
 use crate::{
     error::{Failure, Result, human_bytes},
+    memory::Memory,
     policy::{
         Planner, Source,
         frames::BUNDLED,
@@ -147,19 +148,12 @@ fn threads() -> Check {
 }
 
 fn memory() -> Check {
-    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = |name: &str| -> Option<u64> {
-        info.lines().find_map(|l| l.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
-    };
-    let (Some(total), Some(available)) = (kib("MemTotal:"), kib("MemAvailable:")) else {
+    let Some(Memory { total, available, limit }) = Memory::now() else {
         return Check::fine("memory", "unknown on this system");
     };
-    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|t| t.trim().parse::<u64>().ok());
-    let limit = group.filter(|g| *g < total * 1024);
-    let available = limit.map_or(available * 1024, |g| g.min(available * 1024));
     let within = limit.map_or_else(String::new, |g| format!(", this process may use {}", human_bytes(g)));
     let check =
-        Check::fine("memory", format!("{} available of {}{within}", human_bytes(available), human_bytes(total * 1024)));
+        Check::fine("memory", format!("{} available of {}{within}", human_bytes(available), human_bytes(total)));
     match available >> 20 {
         0..=511 => check.but(State::Broken, "close other programs: the embedded planner needs about 512 MiB to train"),
         512..=2047 => check.but(State::Weak, "enough for the embedded planner; larger models need more"),

@@ -55,7 +55,7 @@ pub enum Format {
 
 impl Format {
     /// The tensor type, what `config.json` calls it and what the weights' header calls it.
-    fn names(self) -> (DType, &'static str, &'static str) {
+    pub fn names(self) -> (DType, &'static str, &'static str) {
         match self {
             Format::F32 => (DType::F32, "float32", "F32"),
             Format::Bf16 => (DType::BF16, "bfloat16", "BF16"),

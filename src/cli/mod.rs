@@ -11,6 +11,7 @@ use crate::{
 use clap::{Parser, Subcommand};
 use std::{ffi::OsString, io::Write};
 
+pub mod bench;
 pub mod chat;
 pub mod completions;
 pub mod config;
@@ -82,6 +83,8 @@ pub enum Verb {
     Config(config::Args),
     /// Check this machine and say how to fix what is wrong
     Doctor(doctor::Args),
+    /// Measure how fast this machine does fixed work
+    Bench(bench::Args),
     /// Print the completion script of a shell
     Completions(completions::Args),
 }
@@ -118,6 +121,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Verb::Export(args) => export::run(args, shared),
         Verb::Config(args) => config::run(args, shared),
         Verb::Doctor(args) => doctor::run(args, shared),
+        Verb::Bench(args) => bench::run(args, shared),
         Verb::Completions(args) => completions::run(args, shared),
     }
 }

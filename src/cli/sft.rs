@@ -2,12 +2,13 @@
 //! resumes, or (with `--dry-run`) measures a step and writes nothing.
 
 mod describe;
+mod fit;
 
 use super::{Shared, parse, print, print_json};
 use crate::{
     error::{Failure, Result},
     policy::{
-        Planner,
+        Language, Planner,
         planner::{Options, Quant},
         source::{self, Source},
     },
@@ -63,6 +64,9 @@ pub struct Args {
     /// Continues although settings differ from those of the run
     #[arg(long)]
     pub resume_anyway: bool,
+    /// Starts although the estimate says that memory will not suffice
+    #[arg(long)]
+    pub memory_anyway: bool,
     /// Leave bad records out instead of stopping
     #[arg(long)]
     pub skip_bad: bool,
@@ -101,13 +105,23 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     for note in run.iter().flat_map(|run| &run.notes) {
         progress.note(note);
     }
-    let planner = load(&settings, run.as_ref().and_then(|run| run.from.as_ref()), shared.note())?;
-    let train = taught(&planner, &settings, &settings.data.train)?;
+    let source = source(&settings, run.as_ref().and_then(|run| run.from.as_ref()))?;
+    let language = Language::load(&source, None, settings.sft.max_pixels)?;
+    let train = taught(&language, &settings, &settings.data.train)?;
     // Held-out records are looked over now, not when the first evaluation comes.
     let val = match settings.data.val.is_empty() {
         true => Taught::default(),
-        false => taught(&planner, &settings, &settings.data.val).map_err(|e| e.context("data.val"))?,
+        false => taught(&language, &settings, &settings.data.val).map_err(|e| e.context("data.val"))?,
     };
+    // Before the weights, which may take minutes and all memory.
+    let estimate = fit::Estimate::new(&settings, &source, &train.samples, &train.survey)?;
+    if args.dry_run && !shared.quiet && !args.json {
+        print(&estimate.line())?;
+    }
+    if let Some(warning) = estimate.check(&settings, args.memory_anyway)? {
+        progress.note(&warning);
+    }
+    let planner = load(&settings, &source, shared.note())?;
     let frame = train.survey.frame_tokens();
     let mut trainer = Trainer::new(&planner, &settings, &train.samples, &val.samples, frame)?;
     if !shared.quiet && !args.json {
@@ -116,7 +130,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let Some(run) = run else {
         let costs = describe::Costs::measure(&mut trainer, &settings, &train.survey)?;
         return match args.json {
-            true => print_json(&describe::dry_run_json(&planner, &settings, &train, &costs)),
+            true => print_json(&describe::dry_run_json(&planner, &settings, &train, &costs, &estimate)),
             false => print(&describe::dry_run(&settings, &train, &costs)),
         };
     };
@@ -185,8 +199,8 @@ fn settings(args: &Args, resume: Option<&Path>) -> Result<Settings> {
     draft.finish().map(|(settings, _)| settings)
 }
 
-/// The planner to train: the given model, or that of the checkpoint a run continues from.
-fn load(settings: &Settings, from: Option<&Checkpoint>, note: fn(&str)) -> Result<Planner> {
+/// What to train: the given model, or that of the checkpoint a run continues from.
+fn source(settings: &Settings, from: Option<&Checkpoint>) -> Result<Source> {
     let model = &settings.model;
     let given = Source::resolve(model.path.as_deref())?;
     let adapter = match (&model.adapter, &given) {
@@ -213,27 +227,30 @@ fn load(settings: &Settings, from: Option<&Checkpoint>, note: fn(&str)) -> Resul
         Source::Adapter { base, .. } => *base,
         other => other,
     };
-    let source = match from.map(|checkpoint| &checkpoint.dir) {
+    Ok(match from.map(|checkpoint| &checkpoint.dir) {
         Some(dir) if dir.join("model").is_dir() => Source::Folder(dir.join("model")),
         Some(dir) => Source::Adapter { base: Box::new(base), adapter: dir.join("adapter") },
         None => match adapter {
             Some(adapter) => Source::Adapter { base: Box::new(base), adapter },
             None => base,
         },
-    };
-    let dtype = match model.dtype {
+    })
+}
+
+fn load(settings: &Settings, source: &Source, note: fn(&str)) -> Result<Planner> {
+    let dtype = match settings.model.dtype {
         Dtype::F32 => DType::F32,
         Dtype::Bf16 => DType::BF16,
     };
     let max_pixels = settings.sft.max_pixels;
-    let quant = match model.quant {
+    let quant = match settings.model.quant {
         Some(settings::Quant::Q4K) => Quant::Kind(Kind::Q4K),
         Some(settings::Quant::Q6K) => Quant::Kind(Kind::Q6K),
         Some(settings::Quant::Q8) => Quant::Kind(Kind::Q8_0),
         None => Quant::AsTrained,
     };
     let options = Options { trainable: trainable(settings), max_pixels, dtype, quant, note, ..Options::default() };
-    Planner::load(&source, &options)
+    Planner::load(source, &options)
 }
 
 fn trainable(settings: &Settings) -> Trainable {
@@ -268,7 +285,7 @@ struct Taught {
     survey: Survey,
 }
 
-fn taught(planner: &Planner, settings: &Settings, paths: &[PathBuf]) -> Result<Taught> {
+fn taught(language: &Language, settings: &Settings, paths: &[PathBuf]) -> Result<Taught> {
     let (data, sft) = (&settings.data, &settings.sft);
     let remap = |(from, to): &(String, String)| format!("{from}={to}").parse().map_err(Failure::from);
     let options = ReadOptions {
@@ -283,12 +300,16 @@ fn taught(planner: &Planner, settings: &Settings, paths: &[PathBuf]) -> Result<T
         bad.extend(set.problems.iter().map(ToString::to_string));
     }
     let mut survey =
-        survey::survey(&planner.encoder, &planner.prompts, &all, sft.think, sft.max_length, data.skip_bad)?;
+        survey::survey(&language.encoder, &language.prompts, &all, sft.think, sft.max_length, data.skip_bad)?;
     survey.bad.splice(0..0, bad);
     let mut keep = vec![false; all.len()];
     survey.usable.iter().for_each(|i| keep[*i] = true);
     let samples = all.into_iter().zip(keep).filter_map(|(sample, keep)| keep.then_some(sample)).collect();
     Ok(Taught { samples, survey })
+}
+
+fn samples_per_step(settings: &Settings) -> usize {
+    settings.sft.per_device_train_batch_size * settings.sft.gradient_accumulation_steps
 }
 
 pub(super) fn millions(n: usize) -> String {

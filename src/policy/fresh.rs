@@ -1,5 +1,7 @@
 //! A new planner: random weights in a given shape and a tokenizer learned from text, in the public folder layout.
 
+pub mod full_size;
+
 use super::card::Card;
 use crate::{
     error::{Failure, Result, io_at},
@@ -31,10 +33,7 @@ pub struct Fresh<'a> {
 /// # Errors
 /// A shape that is no valid configuration, an unusable vocabulary size, a folder that cannot be written.
 pub fn write(dir: &Path, fresh: &Fresh, texts: &[String]) -> Result<(VlmConfig, usize)> {
-    if dir.join("config.json").exists() {
-        return Err(Failure::usage(format!("{} already holds a model", dir.display()))
-            .hint("choose another --out or remove the folder"));
-    }
+    refuse_existing(dir)?;
     let mut config = fresh.shape.clone();
     if !config.is_object() {
         return Err(Failure::usage("the shape is not a JSON object").hint("give a config.json of a known family"));
@@ -52,7 +51,6 @@ pub fn write(dir: &Path, fresh: &Fresh, texts: &[String]) -> Result<(VlmConfig, 
     let vlm = Vlm::random(parsed.clone(), fresh.seed, &LoadOptions::default())?;
     std::fs::create_dir_all(dir).map_err(io_at(dir))?;
     let put = |name: &str, bytes: &[u8]| write_atomic(&RealFs, &dir.join(name), bytes);
-    let pretty = |value: &Value| format!("{value:#}\n").into_bytes();
     put("tokenizer.json", trained.tokenizer_json.as_bytes())?;
     put("tokenizer_config.json", trained.tokenizer_config.as_bytes())?;
     put("generation_config.json", &pretty(&generation(&trained)?))?;
@@ -61,6 +59,18 @@ pub fn write(dir: &Path, fresh: &Fresh, texts: &[String]) -> Result<(VlmConfig, 
     put("model.safetensors", &vlm.to_bytes(DType::F32)?)?;
     put("config.json", &pretty(&config))?; // last: a folder with a config.json is complete
     Ok((parsed, trained.vocab_size))
+}
+
+fn refuse_existing(dir: &Path) -> Result<()> {
+    if dir.join("config.json").exists() {
+        return Err(Failure::usage(format!("{} already holds a model", dir.display()))
+            .hint("choose another --out or remove the folder"));
+    }
+    Ok(())
+}
+
+fn pretty(value: &Value) -> Vec<u8> {
+    format!("{value:#}\n").into_bytes()
 }
 
 /// The place of `vocab_size`: in `text_config` where there is one.

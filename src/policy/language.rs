@@ -9,7 +9,8 @@ use super::{
 use crate::{
     error::{Failure, Result, io_at},
     vlm::{
-        chat::ChatTemplate, encode::Encoder, gguf::Pair, processor::Processor, prompt::Prompts, tokenizer::Tokenizer,
+        VlmConfig, chat::ChatTemplate, encode::Encoder, gguf::Pair, processor::Processor, prompt::Prompts,
+        tokenizer::Tokenizer,
     },
 };
 use std::{collections::BTreeMap, path::Path};
@@ -29,9 +30,11 @@ impl Language {
     ///
     /// # Errors
     /// Files that are missing or damaged; an embedded checkpoint that was not there when the program was built.
-    pub fn load(source: &Source, prompts: Option<&Path>) -> Result<Self> {
+    pub fn load(source: &Source, prompts: Option<&Path>, max_pixels: Option<u64>) -> Result<Self> {
         let (encoder, card) = match source {
-            Source::Adapter { base, .. } => return Ok(Language { name: source.name(), ..Self::load(base, prompts)? }),
+            Source::Adapter { base, .. } => {
+                return Ok(Language { name: source.name(), ..Self::load(base, prompts, max_pixels)? });
+            }
             Source::Embedded => (embedded_encoder()?, Card::parse(embedded(card::FILE))?),
             Source::Folder(dir) => {
                 let path = dir.join(card::FILE);
@@ -47,7 +50,7 @@ impl Language {
                 (encoder_of(&files)?, card)
             }
         };
-        let (encoder, prompts) = settle(encoder, &card, prompts, None)?;
+        let (encoder, prompts) = settle(encoder, &card, prompts, max_pixels)?;
         Ok(Language { encoder, prompts, name: card.name.unwrap_or_else(|| source.name()) })
     }
 }
@@ -73,6 +76,35 @@ pub(super) fn encoder_of(files: &BTreeMap<String, Vec<u8>>) -> Result<Encoder> {
     let chat = ChatTemplate::from_tokenizer(&tokenizer)?;
     let processor = Processor::from_json(file("preprocessor_config.json").unwrap_or_default())?;
     Ok(Encoder { tokenizer, chat, processor, max_length: None })
+}
+
+/// A planner's shape, without its weights.
+///
+/// # Errors
+/// A `config.json` that is missing or refused.
+pub fn config(source: &Source) -> Result<VlmConfig> {
+    match source {
+        Source::Adapter { base, .. } => config(base),
+        Source::Embedded => VlmConfig::parse(embedded("config.json")),
+        Source::Folder(dir) => VlmConfig::load(dir),
+        Source::Gguf { text, mmproj } => Ok(Pair::open(text, mmproj)?.config),
+    }
+}
+
+/// Bytes of a planner's weight files; 0 where there are none.
+pub fn weight_bytes(source: &Source) -> u64 {
+    match source {
+        Source::Adapter { base, .. } => weight_bytes(base),
+        Source::Embedded => embedded("model.safetensors").len() as u64,
+        Source::Gguf { text, mmproj } => {
+            [text, mmproj].into_iter().filter_map(|path| path.metadata().ok()).map(|about| about.len()).sum()
+        }
+        Source::Folder(dir) => {
+            let files = std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| entry.ok());
+            let weights = files.filter(|file| file.path().extension().is_some_and(|e| e == "safetensors"));
+            weights.filter_map(|file| file.path().metadata().ok()).map(|about| about.len()).sum()
+        }
+    }
 }
 
 /// The encoder inside the binary.

@@ -11,7 +11,7 @@ mod sft;
 mod source;
 
 pub use draft::{Draft, Origin, Origins};
-pub use sft::{Augment, Auxiliary, ClassBalance, Lora, LrScheduler, Sft};
+pub use sft::{Augment, Auxiliary, Checkpointing, ClassBalance, Lora, LrScheduler, Sft};
 pub use source::{Data, Dtype, Model, Quant, Train};
 
 use crate::error::{Failure, Result};

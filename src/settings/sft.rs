@@ -1,7 +1,8 @@
 //! Settings of supervised fine-tuning. Names and meanings follow TRL's `SFTConfig` and Hugging Face's
 //! `TrainingArguments` where they have one; what is ours alone is said in the field's text.
 
-use super::knob::{above, below, choice, count, each, number, or_none, section, seed, switch};
+use super::knob::{Setting, above, any, below, choice, count, each, number, or_none, section, seed, switch};
+use toml::Value;
 
 choice! {
     /// How the learning rate moves over the run (names of Hugging Face's `SchedulerType`).
@@ -33,6 +34,44 @@ choice! {
     }
 }
 
+/// Parameters above which "auto" switches gradient checkpointing on.
+const LARGE: usize = 200_000_000;
+
+/// Whether activations are computed again on the way back instead of being kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkpointing {
+    /// For models over 200 million parameters.
+    Auto,
+    /// Always or never.
+    Always(bool),
+}
+
+impl Checkpointing {
+    /// Whether it is on for a model of so many parameters.
+    pub fn on(self, parameters: usize) -> bool {
+        match self {
+            Checkpointing::Auto => parameters > LARGE,
+            Checkpointing::Always(on) => on,
+        }
+    }
+}
+
+impl Setting for Checkpointing {
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Boolean(on) => Some(Checkpointing::Always(*on)),
+            Value::String(text) if text == "auto" => Some(Checkpointing::Auto),
+            _ => None,
+        }
+    }
+    fn write(&self) -> Option<Value> {
+        Some(match self {
+            Checkpointing::Auto => Value::String("auto".into()),
+            Checkpointing::Always(on) => Value::Boolean(*on),
+        })
+    }
+}
+
 section! {
     /// Supervised fine-tuning. The loss falls on the assistant's tokens only.
     pub struct Sft = "sft" {
@@ -52,6 +91,9 @@ section! {
         per_device_train_batch_size: usize = 4, count(1, 4096);
         /// Forward passes per optimizer step.
         gradient_accumulation_steps: usize = 1, count(1, 65_536);
+        /// Compute the activations of a decoder layer again on the way back instead of keeping them: much less memory, a
+        /// third more time; "auto" does so for models over 200 million parameters.
+        gradient_checkpointing: Checkpointing = Checkpointing::Auto, any("true, false or \"auto\"");
         /// Gradients are scaled down to this norm; 0 turns clipping off.
         max_grad_norm: f64 = 1.0, number(0.0, 1e6);
         /// Decoupled weight decay of AdamW (not on norms and biases).

@@ -5,7 +5,10 @@
 //! The moments live on the host and can be exported and imported as named tensors: a resumed run continues bit by
 //! bit. A gradient with a NaN or an infinity is refused before anything is written.
 
-use super::clip::{Gradients, on_host};
+use super::{
+    clip::{Gradients, on_host},
+    pieces::Numbers,
+};
 use crate::error::{Failure, Result};
 use crate::vlm::ops::host::view;
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Tensor, Var, bail};
@@ -181,19 +184,19 @@ impl AdamW {
     }
 
     /// Everything a resumed run needs beside the weights, as f32 tensors: `exp_avg.<name>`, `exp_avg_sq.<name>` in the
-    /// shape of the variable and the scalar `step.<name>` (exact to 2^24).
-    pub fn export(&self) -> Result<BTreeMap<String, Tensor>> {
+    /// shape of the variable and the scalar `step.<name>` (exact to 2^24). Nothing is copied.
+    pub fn export(&self) -> BTreeMap<String, Numbers<'_>> {
         let mut state = BTreeMap::new();
-        for (name, slot) in &self.slots {
-            let moment = |data: &Vec<f32>| Tensor::from_vec(data.clone(), slot.var.shape(), &Device::Cpu);
-            state.insert(format!("exp_avg.{name}"), moment(&slot.m)?);
-            state.insert(format!("exp_avg_sq.{name}"), moment(&slot.v)?);
-            state.insert(format!("step.{name}"), Tensor::new(slot.step as f32, &Device::Cpu)?);
+        for (name, Slot { var, m, v, step, .. }) in &self.slots {
+            let shape = || var.dims().to_vec();
+            state.insert(format!("exp_avg.{name}"), Numbers::Slice(m, shape()));
+            state.insert(format!("exp_avg_sq.{name}"), Numbers::Slice(v, shape()));
+            state.insert(format!("step.{name}"), Numbers::One(*step as f32));
         }
-        Ok(state)
+        state
     }
 
-    /// Restores what [`AdamW::export`] gave. Fails, without changing anything, when a tensor is missing, left over or of
+    /// Restores what [`AdamW::export`] gave, read back as tensors. Fails, without changing anything, when a tensor is missing, left over or of
     /// another shape.
     pub fn import(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         let wrong = |message: String| {
@@ -333,6 +336,11 @@ mod tests {
         }
         grads
     }
+    fn tensors(adam: &AdamW) -> BTreeMap<String, Tensor> {
+        let mut bytes = Vec::new();
+        crate::train::pieces::Pieces::new(adam.export(), &[]).unwrap().write(&mut bytes).unwrap();
+        candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap().into_iter().collect()
+    }
     fn values(var: &Var) -> Vec<f32> {
         var.flatten_all().unwrap().to_vec1().unwrap()
     }
@@ -377,7 +385,7 @@ mod tests {
         }
         let c = var(&values(&b), &[n]);
         let mut second = AdamW::new(&vars(&[("x", &c)]), options).unwrap();
-        second.import(&first.export().unwrap()).unwrap();
+        second.import(&tensors(&first)).unwrap();
         for t in 3..6 {
             let g = grads(&[("x", &gradient(t), &[n])]);
             assert_eq!(whole.step(&g, 1e-2, 1.).unwrap(), second.step(&g, 1e-2, 1.).unwrap());
@@ -424,7 +432,7 @@ mod tests {
     fn import_checks_names_and_shapes() {
         let a = var(&[1., 2.], &[2]);
         let mut adam = AdamW::new(&vars(&[("a", &a)]), Default::default()).unwrap();
-        let state = adam.export().unwrap();
+        let state = tensors(&adam);
         let fails = |adam: &mut AdamW, change: &dyn Fn(&mut BTreeMap<String, Tensor>), part: &str| {
             let mut state = state.clone();
             change(&mut state);

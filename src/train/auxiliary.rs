@@ -22,6 +22,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Width of each image token after the first linear.
 const WIDTH: usize = 48;
 
+/// Numbers in a head for frames of `tokens` image tokens of width `hidden`.
+pub fn parameters(hidden: u64, tokens: u64, classes: u64) -> u64 {
+    let width = WIDTH as u64;
+    width * hidden + classes * tokens * width + 2 * hidden + width + classes
+}
+
 /// One attribute: its name and its classes in sorted order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {

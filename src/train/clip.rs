@@ -56,7 +56,7 @@ impl Gradients {
         self.0.is_empty()
     }
 
-    /// Adds the gradients of another micro-batch.
+    /// Adds what else reaches the same tensors: another micro-batch, or another part of one pass.
     pub fn add(&mut self, other: Gradients) -> Result<()> {
         for (name, grad) in other.0 {
             let sum = match self.0.get(&name) {
@@ -70,7 +70,7 @@ impl Gradients {
 
     /// Multiplies everything, for example by 1 / gradient_accumulation_steps.
     pub fn scale(&mut self, factor: f64) -> Result<()> {
-        for grad in self.0.values_mut() {
+        for grad in self.0.values_mut().filter(|_| factor != 1.) {
             *grad = (&*grad * factor)?;
         }
         Ok(())

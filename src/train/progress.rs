@@ -1,6 +1,8 @@
 //! What a person sees while training: one line that rewrites itself on a terminal, a plain line every so often
 //! elsewhere, nothing with `--quiet`. It goes to stderr, so results can be piped; a closed stderr is no reason to stop.
 
+pub use crate::memory::{peak_bytes, resident_bytes};
+
 use crate::error::human_bytes;
 use std::{
     io::{IsTerminal, Write},
@@ -176,22 +178,6 @@ pub fn duration(seconds: f64) -> String {
         6_000..=172_799 => format!("{} h {} min", s / 3600, s % 3600 / 60),
         _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3600),
     }
-}
-
-/// Memory this process occupies, where the system tells.
-pub fn resident_bytes() -> Option<u64> {
-    status_bytes("VmRSS:")
-}
-
-/// The most memory this process has occupied so far, where the system tells.
-pub fn peak_bytes() -> Option<u64> {
-    status_bytes("VmHWM:")
-}
-
-fn status_bytes(key: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix(key))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
 #[cfg(test)]

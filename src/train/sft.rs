@@ -23,6 +23,7 @@ use super::{
     progress::{Progress, Step},
     run::Run,
     schedule::Schedule,
+    segment::{Pass, scalar},
     sight,
     signals::Stop,
     snapshot::{self, State},
@@ -422,42 +423,46 @@ impl<'a> Trainer<'a> {
 
     /// Forward and backward of one micro-batch. Adds its numbers to the report.
     fn micro(&self, examples: &[Example], phase: Phase, report: &mut Report) -> Result<Gradients> {
-        let (answer, embeds) = match phase {
-            Phase::Seeing => (None, Some(self.look(examples)?)),
-            Phase::Answering => {
-                let (loss, embeds) = self.answer(examples, report)?;
-                (Some(loss), embeds)
-            }
-        };
-        let auxiliary = match (&self.head, &embeds) {
-            (Some(head), Some(embeds)) => {
-                let aux: Vec<&BTreeMap<String, String>> = examples.iter().map(|e| &e.aux).collect();
-                let outcome = head.loss(embeds, &aux)?;
-                for (right, known) in outcome.hits {
-                    report.aux_hits = (report.aux_hits.0 + right, report.aux_hits.1 + known);
+        if phase == Phase::Seeing {
+            let embeds = self.look(examples)?;
+            return match self.auxiliary(&embeds, examples, report)? {
+                Some(loss) => {
+                    report.loss += scalar(&loss)?;
+                    Gradients::take(&mut loss.backward()?, &self.vars)
                 }
-                outcome.loss
-            }
-            _ => None,
-        };
-        if let Some(loss) = &auxiliary {
+                None => Ok(Gradients::default()),
+            };
+        }
+        let vlm = &self.planner.vlm;
+        let Batched { batch, images, targets } = self.batched(examples)?;
+        report.tokens += batch.lens.iter().sum::<usize>() as u64;
+        let checkpointing = self.settings.sft.gradient_checkpointing.on(vlm.parameter_count());
+        let pass = Pass { vlm, batch: &batch, images: images.as_ref(), vars: &self.vars, checkpointing };
+        let (_, gradients) = pass.gradients(|hidden, images| {
+            // Mean negative log-probability of the answer tokens.
+            let (logps, _) = vlm.token_logps(hidden, &targets.rows, &targets.ids, 1.0)?;
+            let answer = logps.mean_all()?.neg()?;
+            report.loss += scalar(&answer)?;
+            Ok(match images.map(|images| self.auxiliary(&images.embeds, examples, report)).transpose()?.flatten() {
+                Some(loss) => (answer + (loss * self.settings.auxiliary.weight)?)?,
+                None => answer,
+            })
+        })?;
+        Ok(gradients)
+    }
+
+    /// Loss on the auxiliary targets, where there are any.
+    fn auxiliary(&self, embeds: &Tensor, examples: &[Example], report: &mut Report) -> Result<Option<Tensor>> {
+        let Some(head) = &self.head else { return Ok(None) };
+        let aux: Vec<&BTreeMap<String, String>> = examples.iter().map(|e| &e.aux).collect();
+        let outcome = head.loss(embeds, &aux)?;
+        for (right, known) in outcome.hits {
+            report.aux_hits = (report.aux_hits.0 + right, report.aux_hits.1 + known);
+        }
+        if let Some(loss) = &outcome.loss {
             report.aux = Some(report.aux.unwrap_or(0.0) + scalar(loss)?);
         }
-        let total = match (answer, auxiliary) {
-            (Some(answer), auxiliary) => {
-                report.loss += scalar(&answer)?;
-                match auxiliary {
-                    Some(loss) => (answer + (loss * self.settings.auxiliary.weight)?)?,
-                    None => answer,
-                }
-            }
-            (None, Some(loss)) => {
-                report.loss += scalar(&loss)?;
-                loss
-            }
-            (None, None) => return Ok(Gradients::default()),
-        };
-        Gradients::take(&mut total.backward()?, &self.vars)
+        Ok(outcome.loss)
     }
 
     /// Picture features alone, `(B * I, H)`.
@@ -469,21 +474,12 @@ impl<'a> Trainer<'a> {
         Ok(self.planner.vlm.encode_images(&values, &grids)?.embeds)
     }
 
-    /// Mean negative log-probability of the answer tokens, and the picture features it was made from.
-    fn answer(&self, examples: &[Example], report: &mut Report) -> Result<(Tensor, Option<Tensor>)> {
-        let vlm = &self.planner.vlm;
+    fn batched(&self, examples: &[Example]) -> Result<Batched> {
         let encoded: Vec<&Encoded> = examples.iter().map(|e| &e.encoded).collect();
         let known: Vec<&ImageFeatures> = examples.iter().filter_map(|e| e.features.as_ref()).collect();
-        let batched = match known.is_empty() {
-            true => row(self.planner, &encoded, vlm)?,
-            false => Batched::new(self.planner, &encoded, Some(ImageFeatures::concat(&known)?))?,
-        };
-        report.tokens += encoded.iter().map(|e| e.ids.len() as u64).sum::<u64>();
-        let (logps, _) = batched.logps(vlm, 1.0)?;
-        Ok((logps.mean_all()?.neg()?, batched.images.map(|images| images.embeds)))
+        match known.is_empty() {
+            true => row(self.planner, &encoded, &self.planner.vlm),
+            false => Batched::new(self.planner, &encoded, Some(ImageFeatures::concat(&known)?)),
+        }
     }
-}
-
-fn scalar(loss: &Tensor) -> Result<f64> {
-    Ok(f64::from(loss.to_scalar::<f32>()?))
 }

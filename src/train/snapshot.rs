@@ -10,6 +10,7 @@ use super::{
     adamw::AdamW,
     auxiliary::Head,
     checkpoint::{Checkpoint, Content, Published},
+    pieces::{Numbers, Pieces},
 };
 use crate::{
     error::{Failure, Result},
@@ -21,10 +22,7 @@ use candle_core::{DType, Device, Tensor};
 use data::Sample;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+use std::{borrow::Cow, collections::BTreeMap, io, path::Path};
 
 /// The trainer's own state beside weights and moments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,14 +44,22 @@ pub struct State {
 const OPTIM: &str = "trainer/optim.safetensors";
 const STATE: &str = "trainer/state.json";
 
+/// A file of a checkpoint.
+pub enum File<'a> {
+    /// Bytes at hand.
+    Bytes(Cow<'a, [u8]>),
+    /// Tensors that are read where they lie while the file is written.
+    Tensors(Pieces<'a>),
+}
+
 /// Files of a checkpoint by their path inside it.
-pub type Files = Vec<(String, Vec<u8>)>;
+pub type Files<'a> = Vec<(String, File<'a>)>;
 
 /// The files of a checkpoint.
 ///
 /// # Errors
 /// Exit 4 naming a weight that is not finite.
-pub fn files(planner: &Planner, optimizer: &AdamW, head: Option<&Head>, state: &State) -> Result<Files> {
+pub fn files<'a>(planner: &'a Planner, optimizer: &'a AdamW, head: Option<&Head>, state: &State) -> Result<Files<'a>> {
     if let Some(name) = non_finite(planner, head, planner.vlm.adapter_spec().is_none())? {
         return Err(Failure::device(format!("{name} holds a NaN or an infinity, so the weights are not written"))
             .hint("look at the model that training started from; earlier checkpoints are good"));
@@ -61,21 +67,21 @@ pub fn files(planner: &Planner, optimizer: &AdamW, head: Option<&Head>, state: &
     let mut files: Files = Vec::new();
     if planner.vlm.adapter_spec().is_some() {
         for (name, bytes) in planner.vlm.adapter_files(&planner.source.base_name())? {
-            files.push((format!("adapter/{name}"), bytes));
+            files.push((format!("adapter/{name}"), File::Bytes(bytes.into())));
         }
     } else {
-        files.push(("model/model.safetensors".into(), planner.vlm.to_bytes(DType::F32)?));
-        files.extend(planner.companions().iter().map(|(name, bytes)| (format!("model/{name}"), bytes.clone())));
+        let weights = planner.vlm.checkpoint(None)?.into_iter().map(|(name, t)| (name, Numbers::Tensor(t))).collect();
+        files.push(("model/model.safetensors".into(), File::Tensors(Pieces::new(weights, &[("format", "pt")])?)));
+        let companions = planner.companions().iter();
+        files.extend(companions.map(|(name, bytes)| (format!("model/{name}"), File::Bytes(bytes.into()))));
     }
-    let mut tensors: HashMap<String, Tensor> = optimizer.export()?.into_iter().collect();
+    let mut tensors = optimizer.export();
     if let Some(head) = head {
-        tensors.extend(head.vars().iter().map(|(name, var)| (name.clone(), var.as_tensor().detach())));
+        tensors.extend(head.vars().iter().map(|(name, var)| (name.clone(), Numbers::Tensor(var.as_tensor().detach()))));
     }
-    let bytes = safetensors::serialize(&tensors, None)
-        .map_err(|e| Failure::data(format!("optimizer state cannot be serialised: {e}")))?;
-    files.push((OPTIM.into(), bytes));
+    files.push((OPTIM.into(), File::Tensors(Pieces::new(tensors, &[])?)));
     let json = serde_json::to_vec_pretty(state).map_err(|e| Failure::data(e.to_string()))?;
-    files.push((STATE.into(), json));
+    files.push((STATE.into(), File::Bytes(json.into())));
     Ok(files)
 }
 
@@ -84,8 +90,16 @@ pub fn files(planner: &Planner, optimizer: &AdamW, head: Option<&Head>, state: &
 /// # Errors
 /// The disk.
 pub fn publish(run_dir: &Path, step: u64, files: &Files, config_digest: &str) -> Result<Published> {
-    let contents: Vec<(&str, Content)> =
-        files.iter().map(|(name, bytes)| (name.as_str(), Content::Bytes(bytes))).collect();
+    type Writer<'a> = Box<dyn Fn(&mut dyn io::Write) -> io::Result<()> + 'a>;
+    let writers: Vec<Writer> = files
+        .iter()
+        .map(|(_, file)| match file {
+            File::Tensors(pieces) => Box::new(|out: &mut dyn io::Write| pieces.write(out)) as Writer,
+            File::Bytes(bytes) => Box::new(|out: &mut dyn io::Write| out.write_all(bytes)),
+        })
+        .collect();
+    let names = files.iter().map(|(name, _)| name.as_str());
+    let contents: Vec<(&str, Content)> = names.zip(writers.iter().map(|writer| Content::Stream(writer))).collect();
     Checkpoint::publish(&RealFs, run_dir, step, &contents, config_digest)
 }
 

@@ -24,10 +24,10 @@ impl Linear {
 
     /// x `(.., I)`, result `(.., O)`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.weight.affine(x, self.bias.as_ref())?;
         match &self.slot {
-            Some(slot) => slot.add_to(x, y),
-            None => Ok(y),
+            Some(slot) if slot.drops() => slot.add_to(x, self.weight.affine(x, self.bias.as_ref())?),
+            Some(slot) if slot.on() => self.weight.adapted(x, self.bias.as_ref(), slot),
+            _ => self.weight.affine(x, self.bias.as_ref()),
         }
     }
 

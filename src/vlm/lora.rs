@@ -6,6 +6,7 @@
 use super::{
     build::{LinearSite, canonical},
     linear::matmul,
+    ops,
     weight::Weight,
 };
 use crate::{
@@ -128,8 +129,8 @@ impl LoraSpec {
     }
 }
 
-/// The spelling of a module name in the checkpoints as first published (`model.layers.*`, `visual.*`).
-fn published(module: &str) -> String {
+/// The spelling of a module's or tensor's name in the checkpoints as first published (`model.layers.*`, `visual.*`).
+pub(crate) fn published(module: &str) -> String {
     match (module.strip_prefix("model.language_model."), module.strip_prefix("model.visual.")) {
         (Some(rest), _) => format!("model.{rest}"),
         (_, Some(rest)) => format!("visual.{rest}"),
@@ -173,11 +174,19 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// `y + scale * x A' B'`, computed in the adapter's dtype.
+    /// Whether the adapter is switched on.
+    pub(crate) fn on(&self) -> bool {
+        !self.switch.off.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is on and drops elements of its input.
+    pub(crate) fn drops(&self) -> bool {
+        let stream = || self.switch.dropout.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_some();
+        self.dropout > 0. && self.on() && stream()
+    }
+
+    /// `y + scale * drop(x) A' B'`, computed in the adapter's dtype.
     pub(crate) fn add_to(&self, x: &Tensor, y: Tensor) -> candle_core::Result<Tensor> {
-        if self.switch.off.load(Ordering::Relaxed) {
-            return Ok(y);
-        }
         let x = self.drop(x.to_dtype(self.a.dtype())?)?;
         let low = (matmul(&x, &self.a)? * self.scale)?;
         let delta = matmul(&low, &self.b)?.to_dtype(y.dtype())?;
@@ -185,15 +194,11 @@ impl Slot {
     }
 
     fn drop(&self, x: Tensor) -> candle_core::Result<Tensor> {
-        if self.dropout == 0. {
-            return Ok(x);
-        }
         let mut guard = self.switch.dropout.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Some(stream) = guard.as_mut() else { return Ok(x) };
-        let keep = (1. / (1. - self.dropout)) as f32;
-        let mask: Vec<f32> =
-            (0..x.elem_count()).map(|_| if stream.uniform() < self.dropout { 0. } else { keep }).collect();
-        x.mul(&Tensor::from_vec(mask, x.shape(), x.device())?)
+        let kept = (0..x.elem_count()).map(|_| stream.uniform() >= self.dropout).collect();
+        drop(guard);
+        ops::dropout(&x, kept, self.dropout)
     }
 
     fn detach(&self) -> Slot {

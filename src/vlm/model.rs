@@ -366,6 +366,11 @@ impl Vlm {
         &self.device
     }
 
+    /// A weight by its canonical name.
+    pub fn weight(&self, name: &str) -> Option<&Weight> {
+        self.tensors.get(name)
+    }
+
     /// What is trained, under the checkpoint's names (adapters under their PEFT names).
     pub fn vars(&self) -> &BTreeMap<String, Var> {
         &self.vars
@@ -407,6 +412,12 @@ impl Vlm {
         }
     }
 
+    /// The adapter's dropout stream as it stands, to draw the same masks again.
+    pub(crate) fn dropout(&self) -> Option<Stream> {
+        let adapter = self.adapter.as_ref()?;
+        adapter.switch.dropout.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     /// Merged tokens of pictures. pixel_values `(P, C*t*p*p)` for all of them in order.
     pub fn encode_images(&self, pixel_values: &Tensor, grids: &[Grid]) -> Result<ImageFeatures> {
         self.encode_images_traced(pixel_values, grids, None)
@@ -432,18 +443,38 @@ impl Vlm {
         mut cache: Option<&mut KvCache>,
         mut trace: Option<&mut Trace>,
     ) -> Result<Tensor> {
-        let (b, t) = (batch.rows, batch.width);
         if let Some(cache) = cache.as_deref_mut() {
             cache.begin(batch)?;
         }
         let x = self.embed(batch, images)?;
         note(&mut trace, || "text.inputs_embeds".into(), &x);
+        let context = self.context(batch, images, cache.as_deref(), &mut trace)?;
+        let x = self.net.language_model.forward(x, &context, &mut trace)?;
+        if let Some(cache) = cache {
+            cache.advance(batch.width);
+        }
+        Ok(x)
+    }
+
+    /// The decoder, for passes that take it layer by layer.
+    pub(crate) fn decoder(&self) -> &TextModel {
+        &self.net.language_model
+    }
+
+    /// What the decoder layers need besides the hidden states.
+    pub(crate) fn context<'a>(
+        &self,
+        batch: &Batch,
+        images: Option<&'a ImageFeatures>,
+        cache: Option<&'a KvCache>,
+        trace: &mut Option<&mut Trace>,
+    ) -> Result<Context<'a>> {
         let (cos, sin) = text_rope(&self.config, &batch.positions);
-        let shape = (b, t, self.config.text.head_dim);
+        let shape = (batch.rows, batch.width, self.config.text.head_dim);
         let cos = Tensor::from_vec(cos, shape, &self.device)?;
         let sin = Tensor::from_vec(sin, shape, &self.device)?;
-        note(&mut trace, || "text.rope_cos".into(), &cos);
-        note(&mut trace, || "text.rope_sin".into(), &sin);
+        note(trace, || "text.rope_cos".into(), &cos);
+        note(trace, || "text.rope_sin".into(), &sin);
         let mask = Mask::Causal { offset: 0, start: batch.start.clone() };
         let deepstack = match images {
             Some(images) if !images.deepstack.is_empty() && !batch.visual.is_empty() => {
@@ -453,16 +484,11 @@ impl Vlm {
             _ => None,
         };
         let (cos, sin) = (cos.to_dtype(self.dtype)?, sin.to_dtype(self.dtype)?);
-        let context = Context { cos, sin, mask, cache: cache.as_deref(), deepstack };
-        let x = self.net.language_model.forward(x, &context, &mut trace)?;
-        if let Some(cache) = cache {
-            cache.advance(t);
-        }
-        Ok(x)
+        Ok(Context { cos, sin, mask, cache, deepstack })
     }
 
     /// Token embeddings with the image features in their places, `(B, T, H)`.
-    fn embed(&self, batch: &Batch, images: Option<&ImageFeatures>) -> Result<Tensor> {
+    pub(crate) fn embed(&self, batch: &Batch, images: Option<&ImageFeatures>) -> Result<Tensor> {
         let have = images.map_or(Ok(0), |images| images.embeds.dim(0))?;
         if have != batch.visual.len() {
             return Err(Failure::data(format!(
@@ -503,22 +529,26 @@ impl Vlm {
 
     /// Writes every tensor under the checkpoint's names, an adapter merged in, through a temporary file.
     pub fn save(&self, path: &Path, dtype: DType) -> Result<()> {
-        write_safetensors(path, &self.checkpoint(dtype)?, metadata())
+        write_safetensors(path, &self.checkpoint(Some(dtype))?, metadata())
     }
 
     /// What [`Vlm::save`] writes, in memory.
     pub fn to_bytes(&self, dtype: DType) -> Result<Vec<u8>> {
-        to_safetensors(&self.checkpoint(dtype)?, metadata())
+        to_safetensors(&self.checkpoint(Some(dtype))?, metadata())
     }
 
-    fn checkpoint(&self, dtype: DType) -> Result<HashMap<String, Tensor>> {
+    /// Every tensor under the checkpoint's names, an adapter merged in; nothing is copied that need not change.
+    pub(crate) fn checkpoint(&self, dtype: Option<DType>) -> Result<HashMap<String, Tensor>> {
         let mut out = HashMap::new();
         for (name, tensor) in &self.tensors {
             let tensor = match &self.adapter {
                 Some(adapter) => adapter.merged(name, tensor)?,
                 None => tensor.to_dense()?,
             };
-            out.insert(self.own_names[name].clone(), tensor.detach().to_dtype(dtype)?.contiguous()?);
+            out.insert(
+                self.own_names[name].clone(),
+                tensor.detach().to_dtype(dtype.unwrap_or(tensor.dtype()))?.contiguous()?,
+            );
         }
         Ok(out)
     }

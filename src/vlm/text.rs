@@ -45,19 +45,40 @@ impl TextModel {
 
     /// x `(B, T, H)`; result the same shape, after the final norm.
     pub(crate) fn forward(&self, mut x: Tensor, ctx: &Context, trace: &mut Option<&mut Trace>) -> Result<Tensor> {
-        let (b, t, h) = x.dims3()?;
-        for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, i, ctx)?;
-            note(trace, || format!("text.layer{i}"), &x);
-            if let Some((rows, features)) = &ctx.deepstack
-                && let Some(feature) = features.get(i)
-            {
-                x = x.reshape((b * t, h))?.index_add(rows, feature, 0)?.reshape((b, t, h))?;
-            }
+        for index in 0..self.layers.len() {
+            x = self.layer(index, &x, ctx, trace)?;
         }
         let x = self.norm.forward(&x)?;
         note(trace, || "text.final_norm".into(), &x);
         Ok(x)
+    }
+
+    /// Number of layers.
+    pub(crate) fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// One layer, and what DeepStack adds after it.
+    pub(crate) fn layer(
+        &self,
+        index: usize,
+        x: &Tensor,
+        ctx: &Context,
+        trace: &mut Option<&mut Trace>,
+    ) -> Result<Tensor> {
+        let y = self.layers[index].forward(x, index, ctx)?;
+        note(trace, || format!("text.layer{index}"), &y);
+        match &ctx.deepstack {
+            Some((rows, features)) if index < features.len() => {
+                y.flatten(0, 1)?.index_add(rows, &features[index], 0)?.reshape(x.dims())
+            }
+            _ => Ok(y),
+        }
+    }
+
+    /// The final norm.
+    pub(crate) fn last(&self, x: &Tensor) -> Result<Tensor> {
+        self.norm.forward(x)
     }
 }
 

@@ -7,9 +7,11 @@
 
 mod files;
 mod listed;
+mod published;
 mod train;
 
 pub use listed::{Listed, TokenKind};
+pub use published::published;
 pub use train::{Trained, train};
 
 use crate::error::{Failure, Result};

@@ -3,7 +3,7 @@
 //! Everything that multiplies by a weight goes through here, so that one model definition serves trained, frozen and
 //! quantized weights. A quantized weight has a gradient for its input and none of its own.
 
-use super::{ops, quant::Quantized};
+use super::{lora::Slot, ops, quant::Quantized};
 use candle_core::{DType, Device, Result, Tensor, quantized::QTensor};
 use std::sync::Arc;
 
@@ -121,6 +121,21 @@ impl Weight {
         match self {
             Weight::Dense(w) => ops::linear_bias(x, &w.to_dtype(x.dtype())?, &bias),
             _ => self.matmul(x)?.broadcast_add(&bias),
+        }
+    }
+
+    /// `x @ w.T + b` and what an adapter adds, which drops nothing.
+    pub(crate) fn adapted(&self, x: &Tensor, bias: Option<&Tensor>, slot: &Slot) -> Result<Tensor> {
+        let Slot { a, b, scale, .. } = slot;
+        let cast = |bias: &Tensor| bias.to_dtype(x.dtype());
+        match self {
+            Weight::Dense(w) => {
+                ops::lora_linear(x, &w.to_dtype(x.dtype())?, bias.map(cast).transpose()?.as_ref(), a, b, *scale)
+            }
+            Weight::Quant(w) if x.dtype() == DType::F32 && a.dtype() == DType::F32 && a.device().is_cpu() => {
+                ops::quantized_lora_linear(x, w, bias.map(cast).transpose()?.as_ref(), a, b, *scale)
+            }
+            _ => slot.add_to(x, self.affine(x, bias)?),
         }
     }
 

@@ -9,8 +9,11 @@ mod header;
 
 use super::{
     build::{Layout, canonical},
+    config::VlmConfig,
     gguf::{Pair, tensors::Located},
+    init,
     quant::Quantized,
+    tiled::Tiles,
 };
 use crate::error::{Failure, Result, io_at};
 use candle_core::{DType, Device, Tensor};
@@ -21,6 +24,7 @@ use std::{
     fs::File,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 enum Place {
@@ -28,6 +32,8 @@ enum Place {
     File(usize, safetensors::Dtype, u64),
     Memory(Tensor),
     Gguf(Box<Located>),
+    /// Made when asked for.
+    Tiled(Arc<Tiles>, init::Scale),
 }
 
 struct Source {
@@ -104,6 +110,21 @@ impl Weights {
         Ok(weights)
     }
 
+    /// Random weights of a configuration (see [`super::tiled`]), each made when it is asked for: no copy of the whole.
+    ///
+    /// # Errors
+    /// Exit 2 for a tensor that is too large.
+    pub fn tiled(config: &VlmConfig, layout: &Layout, seed: u64) -> Result<Self> {
+        let mut weights = Weights::empty("random weights".into());
+        let tiles = Arc::new(Tiles::new(seed));
+        for (name, shape) in &layout.tensors {
+            init::elements(name, shape)?;
+            let scale = init::scale(config, name, shape);
+            weights.add(name.clone(), shape.clone(), Place::Tiled(tiles.clone(), scale))?;
+        }
+        Ok(weights)
+    }
+
     fn add_file(&mut self, path: &Path) -> Result<()> {
         let file = File::open(path).map_err(io_at(path))?;
         // SAFETY: the map is read-only, only the header is read through it, and it is gone at the end of this function;
@@ -152,6 +173,7 @@ impl Weights {
             Place::File(_, dtype, _) => DType::try_from(*dtype).ok(),
             Place::Memory(tensor) => Some(tensor.dtype()),
             Place::Gguf(at) => Some(Pair::dtype(at)),
+            Place::Tiled(..) => Some(DType::F32),
         }
     }
 
@@ -196,6 +218,9 @@ impl Weights {
         }
         let tensor = match &entry.place {
             Place::Gguf(at) => self.pair()?.values(at, device)?,
+            Place::Tiled(tiles, scale) => {
+                Tensor::from_vec(tiles.values(name, *scale, 0, shape.iter().product()), shape, device)?
+            }
             _ => self.read(entry, 0, shape.iter().product(), shape)?,
         };
         Ok((entry.own.clone(), tensor.to_device(device)?.to_dtype(dtype)?))
@@ -212,6 +237,7 @@ impl Weights {
         let cols = entry.shape[1];
         let part = match &entry.place {
             Place::Memory(tensor) => tensor.narrow(0, from, to - from)?,
+            Place::Tiled(tiles, scale) => return Ok(tiles.values(name, *scale, from * cols, (to - from) * cols)),
             Place::File(..) => self.read(entry, from * cols, (to - from) * cols, &[to - from, cols])?,
             Place::Gguf(at) => self.pair()?.rows(at, from, to)?,
         };
@@ -244,6 +270,9 @@ impl Weights {
         let tensor = match (&entry.place, &shape[..]) {
             (Place::File(..), _) => self.read(entry, 0, count, &[count])?,
             (Place::Memory(tensor), _) => tensor.clone(),
+            (Place::Tiled(tiles, scale), _) => {
+                Tensor::from_vec(tiles.values(name, *scale, 0, count), count, &Device::Cpu)?
+            }
             (Place::Gguf(at), &[rows, cols]) => self.pair()?.rows(at, 0, rows.min(n.div_ceil(cols.max(1))))?,
             (Place::Gguf(at), _) => self.pair()?.values(at, &Device::Cpu)?,
         };
@@ -275,13 +304,18 @@ impl Weights {
     }
 
     /// What the files are recognised by: headers, sizes, times of change and a few thousand samples of their contents.
-    /// `None` for tensors in memory.
+    /// Tiled weights are recognised by what they are made from. `None` for tensors in memory.
     ///
     /// # Errors
     /// Files that cannot be read.
     pub fn fingerprint(&self) -> Result<Option<[u8; 32]>> {
         if self.files.is_empty() {
-            return Ok(None);
+            let mut hash = Sha256::new();
+            for (name, entry) in &self.entries {
+                let Place::Tiled(tiles, scale) = &entry.place else { return Ok(None) };
+                hash.update(format!("{name} {:?} {scale:?} {}", entry.shape, tiles.seed()));
+            }
+            return Ok(Some(hash.finalize().into()));
         }
         const SAMPLES: u64 = 1024;
         let mut hash = Sha256::new();

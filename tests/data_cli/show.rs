@@ -12,7 +12,7 @@ use reinsman::{
 /// and unknown axes, plans and conversations.
 #[test]
 fn the_shown_mask_is_the_trained_one() {
-    let language = Language::load(&Source::Folder(model().into()), None).unwrap();
+    let language = Language::load(&Source::Folder(model().into()), None, None).unwrap();
     let (encoder, prompts) = (&language.encoder, &language.prompts);
     let mut unknown = 0;
     for file in [fixture("record.jsonl"), drive("train.jsonl"), fixture("llava.json"), fixture("metaad.json")] {

@@ -80,6 +80,7 @@ impl Toy {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reinsman"));
         command.args(args.iter().map(AsRef::as_ref)).current_dir(self.dir.path()).stdin(Stdio::null());
         command.env("HF_HUB_OFFLINE", "1"); // a wrong path must not ask the network whether it is a name there
+        command.env("REINSMAN_CACHE", self.path("cache"));
         command
     }
 

@@ -64,7 +64,7 @@ const COLUMNS: usize = 100;
 /// # Errors
 /// Bad records, missing pictures, an id that no sample has: exit 3.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
-    let language = Language::load(&Source::resolve_language(args.model.as_deref())?, args.prompts.as_deref())?;
+    let language = Language::load(&Source::resolve_language(args.model.as_deref())?, args.prompts.as_deref(), None)?;
     let samples = choose(args, shared)?;
     let mut shown = Vec::new();
     for sample in &samples {

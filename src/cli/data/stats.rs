@@ -151,7 +151,7 @@ struct Tokens {
 
 /// Measures with the planner's own tokenizer; `None` without `--model` in a build without a checkpoint.
 fn tokens(args: &Args, sets: &[Dataset]) -> Result<Option<Tokens>> {
-    let language = match Language::load(&Source::resolve_language(args.model.as_deref())?, None) {
+    let language = match Language::load(&Source::resolve_language(args.model.as_deref())?, None, None) {
         Ok(language) => language,
         Err(_) if args.model.is_none() => return Ok(None),
         Err(e) => return Err(e),

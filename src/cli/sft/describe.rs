@@ -1,6 +1,6 @@
 //! What `sft` tells before it trains: model, data, and with `--dry-run` what a step costs.
 
-use super::{Taught, millions};
+use super::{Taught, fit::Estimate, millions, samples_per_step};
 use crate::{
     error::{Result, human_bytes},
     policy::Planner,
@@ -48,10 +48,6 @@ pub(super) fn run(planner: &Planner, settings: &Settings, train: &Taught, val: &
 
 fn trained(planner: &Planner) -> usize {
     planner.vlm.vars().values().map(|v| v.as_tensor().elem_count()).sum()
-}
-
-fn samples_per_step(settings: &Settings) -> usize {
-    settings.sft.per_device_train_batch_size * settings.sft.gradient_accumulation_steps
 }
 
 /// Shortest, median and longest sample in tokens.
@@ -149,7 +145,13 @@ pub(super) fn dry_run(settings: &Settings, train: &Taught, costs: &Costs) -> Str
 }
 
 /// The same for machines.
-pub(super) fn dry_run_json(planner: &Planner, settings: &Settings, train: &Taught, costs: &Costs) -> Value {
+pub(super) fn dry_run_json(
+    planner: &Planner,
+    settings: &Settings,
+    train: &Taught,
+    costs: &Costs,
+    estimate: &Estimate,
+) -> Value {
     let [least, median, most] = spread(&train.survey);
     json!({
         "model": planner.name(),
@@ -169,5 +171,6 @@ pub(super) fn dry_run_json(planner: &Planner, settings: &Settings, train: &Taugh
         "total_seconds": costs.all,
         "peak_bytes": costs.peak,
         "loss": costs.loss,
+        "estimate": estimate.json(),
     })
 }

@@ -130,6 +130,24 @@ pub fn linear_bias(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
     linear(x, w)?.broadcast_add(b)
 }
 
+/// `x @ w.T + bias + scale * (x @ a.T) @ b.T`, the adapter in its own dtype. x `(.., I)`, w `(O, I)`, a `(r, I)`, b `(O, r)`.
+pub fn lora_linear(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    a: &Tensor,
+    b: &Tensor,
+    scale: f64,
+) -> Result<Tensor> {
+    let y = match bias {
+        Some(bias) => linear_bias(x, w, bias)?,
+        None => linear(x, w)?,
+    };
+    let low = (linear(&x.to_dtype(a.dtype())?, a)? * scale)?;
+    let delta = linear(&low, b)?.to_dtype(y.dtype())?;
+    y + delta
+}
+
 /// Rows `ids` of a table `(V, H)`; result `(ids.len(), H)`.
 pub fn embedding(ids: &[u32], table: &Tensor) -> Result<Tensor> {
     table.index_select(&Tensor::new(ids, table.device())?, 0)

@@ -90,7 +90,7 @@ fn forward_few(x: &[f32], w: &[f32], b: &[f32], inner: usize, outer: usize) -> V
     out
 }
 
-fn forward(x: &[f32], step: bool, w: &[f32], b: &[f32], inner: usize, outer: usize) -> Result<Vec<f32>> {
+pub(super) fn forward(x: &[f32], step: bool, w: &[f32], b: &[f32], inner: usize, outer: usize) -> Result<Vec<f32>> {
     if inner == 0 || x.is_empty() {
         let rows = x.len().checked_div(inner).unwrap_or(0);
         return Ok(vec![0f32; rows * outer]);
@@ -114,7 +114,7 @@ pub(crate) fn is_step(dims: &[usize]) -> bool {
     matches!(dims, [_, 1, _])
 }
 
-fn result_shape(x: &Shape, outer: usize) -> Shape {
+pub(super) fn result_shape(x: &Shape, outer: usize) -> Shape {
     let mut dims = x.dims().to_vec();
     if let Some(last) = dims.last_mut() {
         *last = outer;

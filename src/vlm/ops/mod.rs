@@ -14,12 +14,14 @@
 mod activation;
 mod attention;
 pub mod composed;
+mod dropout;
 mod embedding;
 pub(in crate::vlm) mod gemm;
 mod heap;
 pub(crate) mod host;
 mod linear;
 mod logps;
+mod lora;
 mod mask;
 mod norm;
 mod quantized;
@@ -179,6 +181,58 @@ pub fn linear_bias(x: &Tensor, w: &Tensor, b: &Tensor) -> Result<Tensor> {
         return composed::linear_bias(x, w, b);
     }
     x.contiguous()?.apply_op3(&w.contiguous()?, &b.contiguous()?, linear::LinearBias)
+}
+
+/// `x @ w.T + bias + scale * (x @ a.T) @ b.T` over a frozen w, with gradients for whichever of x, a and b tracks them.
+/// x `(.., I)`, w `(O, I)`, bias `(O)`, a `(r, I)`, b `(O, r)`; result `(.., O)`. f32 throughout or composed.
+pub fn lora_linear(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    a: &Tensor,
+    b: &Tensor,
+    scale: f64,
+) -> Result<Tensor> {
+    check_linear("lora_linear", x, w)?;
+    check_linear("lora_linear", x, a)?;
+    if b.dims() != [w.dim(0)?, a.dim(0)?] || bias.is_some_and(|bias| bias.dims() != [b.dims()[0]]) {
+        let (w, a, b) = (w.dims(), a.dims(), b.dims());
+        bail!("lora_linear: A {a:?} (r, I), B {b:?} (O, r) and the bias do not fit the weight {w:?} (O, I)")
+    }
+    if !fused(&[x, w, a, b]) || w.track_op() || bias.is_some_and(|bias| bias.track_op() || !fused(&[bias])) {
+        return composed::lora_linear(x, w, bias, a, b, scale);
+    }
+    lora::adapted(x, lora::Base::Dense(w.contiguous()?), bias, a, b, scale)
+}
+
+/// [`lora_linear`] over a quantized weight; all other arguments f32 on the CPU.
+pub fn quantized_lora_linear(
+    x: &Tensor,
+    w: &Arc<Quantized>,
+    bias: Option<&Tensor>,
+    a: &Tensor,
+    b: &Tensor,
+    scale: f64,
+) -> Result<Tensor> {
+    check_linear("quantized_lora_linear", x, a)?;
+    if a.dim(1)? != w.cols() || b.dims() != [w.rows(), a.dim(0)?] || bias.is_some_and(|b| b.dims() != [w.rows()]) {
+        let (a, b, o, i) = (a.dims(), b.dims(), w.rows(), w.cols());
+        bail!("quantized_lora_linear: A {a:?} (r, I), B {b:?} (O, r) and the bias do not fit the weight {o} x {i}")
+    }
+    lora::adapted(x, lora::Base::Quant(w.clone()), bias, a, b, scale)
+}
+
+/// `x / (1 - p)` where `kept`, one flag an element, and 0 elsewhere.
+pub fn dropout(x: &Tensor, kept: Vec<bool>, p: f64) -> Result<Tensor> {
+    if kept.len() != x.elem_count() {
+        bail!("dropout: {} flags for x {:?}", kept.len(), x.dims())
+    }
+    let scale = (1. / (1. - p)) as f32;
+    if !fused(&[x]) {
+        let mask: Vec<f32> = kept.iter().map(|kept| if *kept { scale } else { 0. }).collect();
+        return x.mul(&Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?);
+    }
+    x.contiguous()?.apply_op1(dropout::Dropout { kept, scale })
 }
 
 /// `x @ w.T` with a frozen quantized weight; the gradient reaches x only. x `(.., I)` on the CPU.

@@ -1,20 +1,25 @@
-//! Inputs as 15-bit integers per 32 values: `x = scale * (128 high + low)` with high in -127..=127, low in -64..=63.
+//! Inputs as 16-bit integers per 32 values: `x = scale * (256 high + low)` with high in -127..=127, low in -128..=127.
 //!
-//! Two int8 planes make products with the weights' codes exact in 32-bit integers. The error is at most 1/32512 of the
-//! largest of the 32, two hundred times less than with one plane, so that training, decoding and rollouts, whose
+//! Two int8 planes make products with the weights' codes exact in 32-bit integers. The error is at most 1/64768 of the
+//! largest of the 32, 255 times less than with one plane, so that training, decoding and rollouts, whose
 //! attention differs in rounding, agree.
 
 use crate::vlm::ops::simd::multiversion;
 
 /// Inputs that share a scale.
 pub(super) const BLOCK: usize = 32;
-/// Largest integer: 127 * 128.
-const TOP: f32 = 16256.0;
+/// Largest integer, whose high part rounds to 127.
+const TOP: f32 = 32384.0;
 
-/// Quantized rows.
+/// Rows whose blocks lie together, so that the products of a tile read memory in order.
+pub(super) const TILE: usize = 8;
+
+/// Quantized rows, in tiles of [`TILE`]: block `b` of row `r` is number [`Inputs::at`].
 pub(super) struct Inputs {
     /// Blocks per row.
     pub(super) blocks: usize,
+    /// Number of rows.
+    pub(super) rows: usize,
     /// Per block 32 high parts, then 32 low parts.
     pub(super) planes: Vec<i8>,
     /// Scale per block.
@@ -49,41 +54,49 @@ multiversion! {
         // Tiny blocks would overflow the inverse.
         let scale = (top / TOP).max(1e-37);
         let inverse = 1. / scale;
-        let (high, low) = planes.split_at_mut(32);
-        let mut sums = [0i32; 2];
-        for h in 0..2 {
-            for i in 16 * h..16 * h + 16 {
-                // Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to even.
-                let q = ((x[i] * inverse + 12_582_912.) - 12_582_912.) as i32;
-                let part = (q + 64) >> 7;
-                high[i] = part as i8;
-                low[i] = (q - (part << 7)) as i8;
-                sums[h] += q;
-            }
+        let mut integers = [0i32; BLOCK];
+        for (q, x) in integers.iter_mut().zip(x) {
+            // Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to even.
+            *q = ((x * inverse + 12_582_912.) - 12_582_912.) as i32;
         }
-        (scale, sums)
+        let (high, low) = planes.split_at_mut(BLOCK);
+        for ((q, high), low) in integers.iter().zip(high).zip(low) {
+            let part = (q + 128) >> 8;
+            *high = part as i8;
+            *low = (q - (part << 8)) as i8;
+        }
+        (scale, [integers[..16].iter().sum(), integers[16..].iter().sum()])
     }
 }
 
 impl Inputs {
     /// Quantizes rows of `width` values, a multiple of [`BLOCK`].
     pub(super) fn new(x: &[f32], width: usize) -> Self {
-        let blocks = width / BLOCK;
-        let count = x.len() / BLOCK;
+        let (blocks, rows) = (width / BLOCK, x.len() / width);
+        let count = blocks * rows.next_multiple_of(TILE);
         let mut inputs = Inputs {
             blocks,
-            planes: vec![0; 2 * x.len()],
+            rows,
+            planes: vec![0; 2 * BLOCK * count],
             scales: vec![0.; count],
             sums: vec![0.; count],
             halves: vec![[0; 2]; count],
         };
-        let planes = inputs.planes.chunks_exact_mut(2 * BLOCK);
-        let numbers = inputs.scales.iter_mut().zip(&mut inputs.sums).zip(&mut inputs.halves);
-        for ((x, planes), ((scale, sum), halves)) in x.chunks_exact(BLOCK).zip(planes).zip(numbers) {
-            (*scale, *halves) = quantize_block(x, planes);
-            *sum = *scale * (halves[0] + halves[1]) as f32;
+        for (row, x) in x.chunks_exact(width).enumerate() {
+            for (b, x) in x.chunks_exact(BLOCK).enumerate() {
+                let at = inputs.at(row, b);
+                let (scale, halves) = quantize_block(x, &mut inputs.planes[2 * BLOCK * at..][..2 * BLOCK]);
+                inputs.scales[at] = scale;
+                inputs.sums[at] = scale * (halves[0] + halves[1]) as f32;
+                inputs.halves[at] = halves;
+            }
         }
         inputs
+    }
+
+    /// Where a block is.
+    pub(super) fn at(&self, row: usize, block: usize) -> usize {
+        (row / TILE * self.blocks + block) * TILE + row % TILE
     }
 }
 
@@ -100,13 +113,15 @@ mod tests {
             let most = x.iter().fold(0f32, |m, x| m.max(x.abs()));
             let mut sum = 0;
             for (i, x) in x.iter().enumerate() {
-                let (high, low) = (inputs.planes[64 * b + i] as i32, inputs.planes[64 * b + 32 + i] as i32);
-                assert!((-127..=127).contains(&high) && (-64..=63).contains(&low));
-                let back = inputs.scales[b] * (128 * high + low) as f32;
-                assert!((back - x).abs() <= most / 32000., "{back} {x}");
-                sum += 128 * high + low;
+                let at = 64 * inputs.at(0, b) + i;
+                let (high, low) = (inputs.planes[at] as i32, inputs.planes[at + 32] as i32);
+                assert!((-127..=127).contains(&high) && (-128..=127).contains(&low));
+                let back = inputs.scales[inputs.at(0, b)] * (256 * high + low) as f32;
+                assert!((back - x).abs() <= most / 64000., "{back} {x}");
+                sum += 256 * high + low;
             }
-            assert_eq!(sum, inputs.halves[b][0] + inputs.halves[b][1]);
+            let [first, second] = inputs.halves[inputs.at(0, b)];
+            assert_eq!(sum, first + second);
         }
     }
 

@@ -2,7 +2,7 @@
 //! serves decoding, prefill, training and row look-up.
 //!
 //! Weights are stored for sixteen output rows at a time ([`layout`]), so that one vector instruction multiplies sixteen
-//! rows by the same four inputs. Inputs are quantized to 15 bits per 32 values ([`inputs`]), two int8 planes whose products
+//! rows by the same four inputs. Inputs are quantized to 16 bits per 32 values ([`inputs`]), two int8 planes whose products
 //! are exact integers: results are those of the dequantized weights to about 1e-5 and a row has the same bits in any
 //! batch. Machines without AVX-512 VNNI multiply in f32 ([`portable`]).
 
@@ -213,12 +213,12 @@ impl Quantized {
     }
 
     /// `x @ w.T` for `x` `(m, cols)` into `out` `(m, rows)`.
-    pub(crate) fn forward(&self, x: &[f32], out: &mut [f32]) {
+    pub fn forward(&self, x: &[f32], out: &mut [f32]) {
         matmul::forward(self, x, out);
     }
 
     /// `g @ w` for `g` `(m, rows)` into `dx` `(m, cols)`, which is added to.
-    pub(crate) fn backward(&self, g: &[f32], dx: &mut [f32]) -> candle_core::Result<()> {
+    pub fn backward(&self, g: &[f32], dx: &mut [f32]) -> candle_core::Result<()> {
         matmul::backward(self, g, dx)
     }
 }

@@ -1,18 +1,16 @@
 //! Products on AVX-512 VNNI: 64 eight-bit multiply-adds an instruction, sixteen rows of weights by four inputs.
 //!
 //! Per block of 32 inputs the codes of a strip are unpacked once into eight registers and meet the two planes of every
-//! input row of the tile: `((high products) << 7) + low products` is the exact integer product, then one conversion
+//! input row of the tile: `((high products) << 8) + low products` is the exact integer product, then one conversion
 //! and two fused multiply-adds apply the scales. A row's sums are in the same order in any tile.
 
 use super::{
     Kind, Quantized,
-    inputs::Inputs,
+    inputs::{Inputs, TILE},
     layout::{STRIP, record_bytes},
 };
 use std::{arch::x86_64::*, ops::Range, sync::OnceLock};
 
-/// Rows of inputs that meet unpacked codes at a time.
-const TILE: usize = 8;
 /// Bytes of weights that stay in the second cache while the inputs pass.
 const RESIDENT: usize = 1 << 19;
 
@@ -37,7 +35,7 @@ pub(super) fn products(
 ) {
     let bytes = w.kind.packed_bytes(STRIP, w.cols);
     let chunk = (RESIDENT / bytes.max(1)).max(1);
-    let rows = inputs.scales.len() / inputs.blocks;
+    let rows = inputs.rows;
     let mut from = strips.start;
     while from < strips.end {
         let to = (from + chunk).min(strips.end);
@@ -77,10 +75,8 @@ unsafe fn tile<const M: usize>(
     row: usize,
     out: &mut [[f32; STRIP]; TILE],
 ) {
-    let blocks = inputs.blocks;
-    assert!(
-        weights.len() >= blocks / (kind.block() / 32) * record_bytes(kind) && (row + M) * blocks <= inputs.scales.len()
-    );
+    let records = inputs.blocks / (kind.block() / 32);
+    assert!(weights.len() >= records * record_bytes(kind) && row + M <= inputs.rows && row % TILE + M <= TILE);
     // SAFETY: reads stay inside the strip and the input rows by the line above.
     unsafe {
         let acc = match kind {
@@ -101,15 +97,20 @@ unsafe fn tile<const M: usize>(
 unsafe fn dot<const FROM: usize, const TO: usize>(codes: &[__m512i; 8], planes: *const i8) -> __m512i {
     // SAFETY: `planes` has 64 readable bytes.
     unsafe {
+        // Counted loops over constants, which the compiler unrolls so that the codes stay in registers.
         let mut sum = _mm512_setzero_si512();
-        for (i, code) in codes.iter().enumerate().take(TO).skip(FROM) {
+        let mut i = FROM;
+        while i < TO {
             let four = _mm512_set1_epi32(planes.add(4 * i).cast::<i32>().read_unaligned());
-            sum = _mm512_dpbusd_epi32(sum, *code, four);
+            sum = _mm512_dpbusd_epi32(sum, codes[i], four);
+            i += 1;
         }
-        sum = _mm512_slli_epi32::<7>(sum);
-        for (i, code) in codes.iter().enumerate().take(TO).skip(FROM) {
+        sum = _mm512_slli_epi32::<8>(sum);
+        let mut i = FROM;
+        while i < TO {
             let four = _mm512_set1_epi32(planes.add(32 + 4 * i).cast::<i32>().read_unaligned());
-            sum = _mm512_dpbusd_epi32(sum, *code, four);
+            sum = _mm512_dpbusd_epi32(sum, codes[i], four);
+            i += 1;
         }
         sum
     }
@@ -142,7 +143,7 @@ unsafe fn q4k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
         let mut acc = [_mm512_setzero_ps(); M];
         let nibble = _mm512_set1_epi8(15);
         let (planes, scales, sums) = (inputs.planes.as_ptr(), inputs.scales.as_ptr(), inputs.sums.as_ptr());
-        let blocks = inputs.blocks;
+        let (blocks, first) = (inputs.blocks, inputs.at(row, 0));
         for s in 0..blocks / 8 {
             let (d, dmin) = (halves(record), halves(record.add(32)));
             for j in 0..8 {
@@ -157,7 +158,7 @@ unsafe fn q4k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
                 let min = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(sixteen(record.add(192 + 16 * j))));
                 let (scale, min) = (_mm512_mul_ps(scale, d), _mm512_mul_ps(min, dmin));
                 for (m, acc) in acc.iter_mut().enumerate() {
-                    let b = (row + m) * blocks + 8 * s + j;
+                    let b = first + (8 * s + j) * TILE + m;
                     let sum = dot::<0, 8>(&codes, planes.add(64 * b));
                     let sum = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(*scales.add(b)));
                     *acc = _mm512_fmadd_ps(sum, scale, *acc);
@@ -179,7 +180,7 @@ unsafe fn q6k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
         let mut acc = [_mm512_setzero_ps(); M];
         let (nibble, pair) = (_mm512_set1_epi8(15), _mm512_set1_epi8(0x30));
         let (planes, scales, sums) = (inputs.planes.as_ptr(), inputs.scales.as_ptr(), inputs.halves.as_ptr());
-        let blocks = inputs.blocks;
+        let (blocks, first) = (inputs.blocks, inputs.at(row, 0));
         for s in 0..blocks / 8 {
             let d = halves(record);
             for j in 0..8 {
@@ -203,15 +204,15 @@ unsafe fn q6k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
                         d,
                     )
                 };
-                let (first, second) = (scale(0), scale(1));
+                let (left, right) = (scale(0), scale(1));
                 for (m, acc) in acc.iter_mut().enumerate() {
-                    let b = (row + m) * blocks + 8 * s + j;
+                    let b = first + (8 * s + j) * TILE + m;
                     let by = _mm512_set1_ps(*scales.add(b));
                     let [a, z] = *sums.add(b);
                     let a = _mm512_sub_epi32(dot::<0, 4>(&codes, planes.add(64 * b)), _mm512_set1_epi32(32 * a));
                     let z = _mm512_sub_epi32(dot::<4, 8>(&codes, planes.add(64 * b)), _mm512_set1_epi32(32 * z));
-                    let a = _mm512_mul_ps(_mm512_cvtepi32_ps(a), first);
-                    let both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(z), second, a);
+                    let a = _mm512_mul_ps(_mm512_cvtepi32_ps(a), left);
+                    let both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(z), right, a);
                     *acc = _mm512_fmadd_ps(both, by, *acc);
                 }
             }
@@ -229,7 +230,7 @@ unsafe fn q8<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize)
     unsafe {
         let mut acc = [_mm512_setzero_ps(); M];
         let (planes, scales, sums) = (inputs.planes.as_ptr(), inputs.scales.as_ptr(), inputs.halves.as_ptr());
-        let blocks = inputs.blocks;
+        let (blocks, first) = (inputs.blocks, inputs.at(row, 0));
         for block in 0..blocks {
             let d = halves(record);
             let mut codes = [_mm512_setzero_si512(); 8];
@@ -237,7 +238,7 @@ unsafe fn q8<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize)
                 *code = _mm512_loadu_si512(record.add(32 + 64 * i).cast());
             }
             for (m, acc) in acc.iter_mut().enumerate() {
-                let b = (row + m) * blocks + block;
+                let b = first + block * TILE + m;
                 let [a, z] = *sums.add(b);
                 let sum = dot::<0, 8>(&codes, planes.add(64 * b));
                 let sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(128 * (a + z)));

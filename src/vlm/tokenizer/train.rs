@@ -32,7 +32,7 @@ const SPLIT: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// The template that goes into `tokenizer_config.json`.
-const CHAT_TEMPLATE: &str = include_str!("../../../prompts/chatml.jinja");
+pub(super) const CHAT_TEMPLATE: &str = include_str!("../../../prompts/chatml.jinja");
 
 /// A trained tokenizer as the files of a model folder.
 #[derive(Debug, Clone)]

@@ -1,0 +1,230 @@
+//! Whether training fits this machine: the estimate from shapes and data, made before weights are loaded, and what to
+//! change where it does not.
+
+use super::{millions, samples_per_step, trainable};
+use crate::{
+    error::{Failure, Result, human_bytes},
+    memory::{self, Memory},
+    policy::{Source, language},
+    settings::{Augment, Dtype, Settings, Train},
+    train::{
+        auxiliary,
+        estimate::{self, Adapters, Rows, Setup, Stored},
+        features,
+        survey::{Length, Survey},
+    },
+    vlm::{LoraSpec, Trainable, lora, model::layout, peft},
+};
+use data::Sample;
+use serde_json::{Value, json};
+
+/// What training will take, by arithmetic.
+pub(super) struct Estimate {
+    setup: Setup,
+    memory: estimate::Memory,
+    /// Seconds of a step, and of one while pictures are seen for the first time.
+    seconds: [f64; 2],
+}
+
+impl Estimate {
+    /// Computes it for a model that is not loaded yet.
+    pub(super) fn new(settings: &Settings, source: &Source, samples: &[Sample], survey: &Survey) -> Result<Self> {
+        let setup = setup(settings, source, samples, survey)?;
+        let (text, seen) = setup.operations();
+        let rate = estimate::rate()?;
+        let kept = setup.features > 0;
+        let step = (text + if kept { 0.0 } else { seen }) / rate;
+        Ok(Estimate { memory: setup.memory(), seconds: [step, (text + seen) / rate], setup })
+    }
+
+    /// Fails when memory will not suffice, unless `anyway` turns that into a warning.
+    pub(super) fn check(&self, settings: &Settings, anyway: bool) -> Result<Option<String>> {
+        let Some(Memory { available, .. }) = Memory::now() else { return Ok(None) };
+        let free = available.saturating_add(memory::resident_bytes().unwrap_or(0));
+        if self.memory.peak <= free {
+            return Ok(None);
+        }
+        let (peak, free_text) = (human_bytes(self.memory.peak), human_bytes(free));
+        let message = format!("training will need about {peak} of memory, {free_text} are free");
+        match anyway {
+            true => Ok(Some(message)),
+            false => Err(Failure::device(message).hint(self.way_out(settings, free))),
+        }
+    }
+
+    /// What fits, from the change that costs least.
+    fn way_out(&self, settings: &Settings, free: u64) -> String {
+        let mut ways: Vec<(String, Setup)> = Vec::new();
+        let setup = &self.setup;
+        if !setup.checkpointing {
+            let changed = Setup { checkpointing: true, ..setup.clone() };
+            ways.push(("--set sft.gradient_checkpointing=true".into(), changed));
+        }
+        let mut count = setup.rows.count;
+        while count > 1 {
+            count = count.div_ceil(2);
+            let part = |n: u64| n * count / setup.rows.count;
+            let rows = Rows {
+                count,
+                image_tokens: part(setup.rows.image_tokens),
+                scored: part(setup.rows.scored),
+                ..setup.rows
+            };
+            let changed = Setup { rows, checkpointing: true, ..setup.clone() };
+            let checkpointing = if setup.checkpointing { "" } else { " --set sft.gradient_checkpointing=true" };
+            ways.push((format!("--set sft.per_device_train_batch_size={count}{checkpointing}"), changed));
+        }
+        if settings.model.train != Train::Lora {
+            ways.push(("--set model.train=lora".into(), Setup { tensors: frozen(setup), ..setup.clone() }));
+        }
+        let fits = ways.iter().map(|(way, changed)| (way, changed.memory().peak)).find(|(_, peak)| *peak <= free);
+        let rest =
+            "a smaller sft.max_pixels or sft.max_length, or a smaller model; --memory-anyway starts all the same";
+        match fits {
+            Some((way, peak)) => format!("{way} needs about {}; or {rest}", human_bytes(peak)),
+            None => format!("even one sample at a time with checkpointing does not fit: {rest}"),
+        }
+    }
+
+    /// The line of a dry run.
+    pub(super) fn line(&self) -> String {
+        let memory = &self.memory;
+        let parts = [
+            ("weights", memory.weights),
+            ("optimizer", memory.optimizer),
+            ("gradients", memory.gradients),
+            ("activations", memory.activations),
+            ("pictures", memory.pictures),
+        ];
+        let parts: Vec<_> = parts.iter().map(|(what, bytes)| format!("{what} {}", human_bytes(*bytes))).collect();
+        let checkpointed = if self.setup.checkpointing { ", activations computed again" } else { "" };
+        format!(
+            "estimated  {} parameters, {} trainable: peak memory {} ({}), {:.2} s a step{checkpointed}\n",
+            millions(self.setup.parameters() as usize),
+            millions(self.setup.trainable() as usize),
+            human_bytes(memory.peak),
+            parts.join(", "),
+            self.seconds[0],
+        )
+    }
+
+    /// The same for machines.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "parameters": self.setup.parameters(),
+            "trainable": self.setup.trainable(),
+            "gradient_checkpointing": self.setup.checkpointing,
+            "peak_bytes": self.memory.peak,
+            "memory": self.memory,
+            "step_seconds": self.seconds[0],
+            "first_epoch_step_seconds": self.seconds[1],
+        })
+    }
+}
+
+/// The tensors with nothing trained, as under an adapter.
+fn frozen(setup: &Setup) -> Vec<Stored> {
+    setup.tensors.iter().map(|t| Stored { trained: false, ..t.clone() }).collect()
+}
+
+fn setup(settings: &Settings, source: &Source, samples: &[Sample], survey: &Survey) -> Result<Setup> {
+    let config = language::config(source)?;
+    let layout = layout(&config)?;
+    let (sft, augment) = (&settings.sft, &settings.augment);
+    let half = settings.model.dtype == Dtype::Bf16;
+    let trainable = trainable(settings);
+    let pattern = match &trainable {
+        Trainable::Matching(pattern) => Some(lora::compile(pattern, pattern)?),
+        _ => None,
+    };
+    let numbers: u64 = layout.tensors.iter().map(|(_, shape)| count(shape)).sum();
+    let on_disk = language::weight_bytes(source);
+    let tensors: Vec<Stored> = layout
+        .tensors
+        .iter()
+        .map(|(name, shape)| {
+            let elements = count(shape);
+            let trained = match &trainable {
+                Trainable::All => true,
+                _ => pattern.as_ref().is_some_and(|pattern| pattern.is_match(name)),
+            };
+            let bytes = elements * if half && !trained { 2 } else { 4 };
+            let file = (elements as f64 / numbers.max(1) as f64 * on_disk as f64) as u64;
+            Stored { name: name.clone(), elements, bytes, file, trained }
+        })
+        .collect();
+    let adapters = match (&trainable, source) {
+        (Trainable::Lora(_), Source::Adapter { adapter, .. }) => {
+            Some(adapters(&peft::read_spec(&adapter.join("adapter_config.json"))?, &layout.linears)?)
+        }
+        (Trainable::Lora(spec), _) => Some(adapters(spec, &layout.linears)?),
+        _ => None,
+    };
+    let parameters = numbers as usize;
+    let checkpointing = sft.gradient_checkpointing.on(parameters);
+    let mut setup = Setup {
+        rows: rows(survey, sft.per_device_train_batch_size.min(samples_per_step(settings))),
+        tensors,
+        adapters,
+        half,
+        checkpointing,
+        micro_batches: sft.gradient_accumulation_steps as u64,
+        beside: beside(settings, samples, survey, config.text.hidden_size as u64),
+        features: 0,
+        config,
+    };
+    let tower = setup.tensors.iter().any(|t| t.trained && t.name.contains("visual."));
+    if tower || *augment != Augment::default() {
+        setup.rows.picture = setup.rows.image_tokens;
+    } else {
+        let (text, vision) = (&setup.config.text, &setup.config.vision);
+        let width = text.hidden_size * (1 + vision.deepstack_visual_indexes.len()) * if half { 2 } else { 4 };
+        let tokens: usize = survey.lengths.iter().map(|l| l.image_tokens).sum();
+        setup.features = tokens.saturating_mul(width).min(features::BUDGET) as u64;
+    }
+    Ok(setup)
+}
+
+fn count(shape: &[usize]) -> u64 {
+    shape.iter().fold(1u64, |n, d| n.saturating_mul(*d as u64))
+}
+
+fn adapters(spec: &LoraSpec, linears: &[crate::vlm::build::LinearSite]) -> Result<Adapters> {
+    let mut out = Adapters { dropout: spec.dropout > 0.0, ..Adapters::default() };
+    for site in spec.sites(linears)? {
+        let (r, inputs, outputs) =
+            (spec.rank_and_scale(&site.module)?.0 as u64, site.inputs as u64, site.outputs as u64);
+        out.parameters += r * (inputs + outputs);
+        if site.module.contains("language_model") {
+            out.ranks += r;
+            out.widths = [out.widths[0] + inputs, out.widths[1] + outputs];
+        }
+    }
+    Ok(out)
+}
+
+/// The micro-batch of the longest samples.
+fn rows(survey: &Survey, count: usize) -> Rows {
+    let order = survey.by_length();
+    let longest: Vec<Length> =
+        order.iter().rev().cycle().take(if order.is_empty() { 0 } else { count }).map(|i| survey.lengths[*i]).collect();
+    let sum = |pick: fn(&Length) -> usize| longest.iter().map(|l| pick(l) as u64).sum();
+    Rows {
+        count: count as u64,
+        width: longest.iter().map(|l| l.tokens as u64).max().unwrap_or(0),
+        image_tokens: sum(|l| l.image_tokens),
+        picture: survey.lengths.iter().map(|l| l.image_tokens.div_ceil(l.images.max(1)) as u64).max().unwrap_or(0),
+        scored: sum(|l| l.answer_tokens),
+    }
+}
+
+/// Numbers in the auxiliary head.
+fn beside(settings: &Settings, samples: &[Sample], survey: &Survey, hidden: u64) -> u64 {
+    let aux = &settings.auxiliary;
+    if aux.weight <= 0.0 && aux.vision_steps == 0 {
+        return 0;
+    }
+    let classes = auxiliary::targets(samples, &aux.targets, settings.augment.flip)
+        .map_or(0, |targets| targets.iter().map(|t| t.classes.len()).sum());
+    auxiliary::parameters(hidden, survey.frame_tokens().unwrap_or(0) as u64, classes as u64)
+}
