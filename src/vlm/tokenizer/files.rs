@@ -109,7 +109,8 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
 
 fn parse<T: Default + for<'a> Deserialize<'a>>(name: &str, bytes: Option<&[u8]>) -> Result<T> {
     let Some(bytes) = bytes else { return Ok(T::default()) };
-    serde_json::from_slice(bytes).map_err(|e| Failure::data(format!("{name}: {e}")))
+    serde_json::from_slice(bytes)
+        .map_err(|e| Failure::data(format!("{name}: {e}")).hint("the file is damaged: copy it again"))
 }
 
 /// The parts of `tokenizer.json` that decide whether this is a byte-level BPE, read before anything is built.
