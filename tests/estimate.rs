@@ -95,6 +95,7 @@ fn estimates_are_near_what_is_measured() {
     );
     near(&toy, "deepstacked", &["model.train=full", "sft.per_device_train_batch_size=4"]);
     near(&toy, "deepstacked", &["lora.lora_dropout=0.1", "lora.r=32", eight]);
+    near(&toy, "windowed", &["model.quant=q8_0", "sft.per_device_train_batch_size=6"]);
     near(&toy, "deepstacked", &["model.train=vision", "sft.per_device_train_batch_size=3"]);
 }
 

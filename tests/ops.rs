@@ -2,6 +2,8 @@
 //! form on random ones (1e-5 of the largest value, 1e-4 of the largest gradient), determinism, bad shapes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "ops/adapted.rs"]
+mod adapted;
 #[path = "ops/oracle.rs"]
 mod oracle;
 #[path = "ops/speed.rs"]
@@ -307,29 +309,6 @@ fn linears_match() {
     same("transposed", &vars[1..2], &|v| ops::linear(&v[0].t()?, &v[0].t()?), &|v| {
         composed::linear(&v[0].t()?.contiguous()?, &v[0].t()?.contiguous()?)
     });
-}
-
-#[test]
-fn adapted_linears_match() {
-    let mut random = Random::new(12);
-    for case in 0..30 {
-        let (inner, outer, r) = (random.pick(&WIDTHS), random.pick(&WIDTHS), random.pick(&[1, 2, 5, 16]));
-        let dims = [1 + random.below(3), random.pick(&[1, 2, 5, 30, 100]), inner];
-        let (w, bias) = (random.var(&[outer, inner]).detach(), random.var(&[outer]).detach());
-        let vars = [random.var(&dims), random.var(&[r, inner]), random.var(&[outer, r])];
-        let bias = [Some(&bias), None][case % 2];
-        let fused: Op = &|v| ops::lora_linear(&v[0], &w, bias, &v[1], &v[2], 0.7);
-        let composed: Op = &|v| composed::lora_linear(&v[0], &w, bias, &v[1], &v[2], 0.7);
-        same(&format!("case {case} {dims:?} -> {outer}, rank {r}"), &vars, fused, composed);
-    }
-    // What is frozen gets no gradient, and a row of a small batch has the bits it has alone.
-    let (x, w) = (random.var(&[9, 64]), random.var(&[40, 64]).detach());
-    let (a, b) = (random.var(&[3, 64]), random.var(&[40, 3]));
-    let grads = ops::lora_linear(&x.detach(), &w, None, &a, &b.detach(), 1.).unwrap().sum_all().unwrap();
-    let grads = grads.backward().unwrap();
-    assert!(grads.get(&a).is_some() && grads.get(&x).is_none() && grads.get(&b).is_none());
-    let rows = |from, n| flat(&ops::lora_linear(&x.narrow(0, from, n).unwrap(), &w, None, &a, &b, 1.).unwrap());
-    assert_eq!(rows(0, 9)[5 * 40..6 * 40], rows(5, 1)[..]);
 }
 
 #[test]

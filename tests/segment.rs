@@ -12,7 +12,11 @@ use case::Case;
 use reinsman::{
     streams::Stream,
     train::{clip::Gradients, segment::Pass},
-    vlm::{LoadOptions, LoraSpec, Targets, Trainable, Vlm, VlmConfig, lora::Targets as Layers},
+    vlm::{
+        LoadOptions, LoraSpec, Targets, Trainable, Vlm, VlmConfig,
+        lora::Targets as Layers,
+        quant::{Kind, store},
+    },
 };
 
 fn lora(pattern: &str, dropout: f64) -> Trainable {
@@ -84,8 +88,9 @@ fn assert_same(what: &str, plain: &Gradients, segmented: &Gradients, tolerance: 
 
 /// What a kind of training finds at a fixture, with B drawn, since its zeros hide A's gradient. `None` where no tensor
 /// of the model has such a name.
-fn model(ckpt: &std::path::Path, trainable: &Trainable, dtype: DType) -> Option<Vlm> {
-    let options = LoadOptions { trainable: trainable.clone(), dtype, ..Default::default() };
+fn model(ckpt: &std::path::Path, trainable: &Trainable, dtype: DType, quant: Option<Kind>) -> Option<Vlm> {
+    let quant = quant.map(|kind| store::Options { cache: None, ..store::Options::new(kind) });
+    let options = LoadOptions { trainable: trainable.clone(), dtype, quant, ..Default::default() };
     let vlm = Vlm::load(ckpt, &options).ok()?;
     for (name, var) in vlm.vars().iter().filter(|(name, _)| name.contains("lora_B")) {
         let drawn = Stream::new(4, name).normals(var.elem_count(), 0.1);
@@ -94,14 +99,14 @@ fn model(ckpt: &std::path::Path, trainable: &Trainable, dtype: DType) -> Option<
     Some(vlm)
 }
 
-fn compare(dtype: DType, kinds: &[(&str, Trainable, bool)], tolerance: f64) {
+fn compare(dtype: DType, quant: Option<Kind>, kinds: &[(&str, Trainable, bool)], tolerance: f64) {
     for family in support::families() {
         let ckpt = family.join("ckpt");
         let case = Case::read(&family, "sft.safetensors", &VlmConfig::load(&ckpt).unwrap()).expect("a training batch");
         let mut compared = 0;
         for (kind, trainable, pictured) in kinds {
             let what = format!("{} {kind}", family.display());
-            let Some(vlm) = model(&ckpt, trainable, dtype) else { continue };
+            let Some(vlm) = model(&ckpt, trainable, dtype, quant) else { continue };
             let (loss, plain) = gradients(&vlm, &case, false, *pictured);
             let (again, segmented) = gradients(&vlm, &case, true, *pictured);
             assert_eq!(loss, again, "{what}: the loss");
@@ -115,12 +120,19 @@ fn compare(dtype: DType, kinds: &[(&str, Trainable, bool)], tolerance: f64) {
 
 #[test]
 fn in_f32_they_are_equal_to_rounding() {
-    compare(DType::F32, &kinds(), 2e-6);
+    compare(DType::F32, None, &kinds(), 2e-6);
+}
+
+#[test]
+fn over_quantized_weights_they_are_equal_to_rounding() {
+    let wanted = ["vision", "lora", "lora with dropout", "lora everywhere with dropout", "lora on the tower"];
+    let kinds: Vec<_> = kinds().into_iter().filter(|(kind, ..)| wanted.contains(kind)).collect();
+    compare(DType::F32, Some(Kind::Q8_0), &kinds, 2e-6);
 }
 
 #[test]
 fn in_bf16_they_are_equal_to_its_rounding() {
-    compare(DType::BF16, &[kinds().swap_remove(11)], 3e-2);
+    compare(DType::BF16, None, &[kinds().swap_remove(11)], 3e-2);
 }
 
 /// What was drawn before the pass goes on after it as after a plain one.
@@ -129,7 +141,7 @@ fn the_dropout_stream_ends_at_the_same_place() {
     let family = &support::families()[0];
     let ckpt = family.join("ckpt");
     let case = Case::read(family, "sft.safetensors", &VlmConfig::load(&ckpt).unwrap()).unwrap();
-    let vlm = model(&ckpt, &lora("all-linear", 0.5), DType::F32).unwrap();
+    let vlm = model(&ckpt, &lora("all-linear", 0.5), DType::F32, None).unwrap();
     let batch = case.batch(vlm.config());
     let text = reinsman::vlm::Batch { visual: Vec::new(), ..batch };
     let second = |checkpointing| {

@@ -114,11 +114,12 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
         false => taught(&language, &settings, &settings.data.val).map_err(|e| e.context("data.val"))?,
     };
     // Before the weights, which may take minutes and all memory.
-    let estimate = fit::Estimate::new(&settings, &source, &train.samples, &train.survey)?;
+    let inputs = fit::Inputs { source: &source, samples: &train.samples, survey: &train.survey };
+    let estimate = fit::Estimate::new(&settings, &inputs)?;
     if args.dry_run && !shared.quiet && !args.json {
         print(&estimate.line())?;
     }
-    if let Some(warning) = estimate.check(&settings, args.memory_anyway)? {
+    if let Some(warning) = estimate.check(&settings, &inputs, args.memory_anyway)? {
         progress.note(&warning);
     }
     let planner = load(&settings, &source, shared.note())?;
@@ -243,14 +244,18 @@ fn load(settings: &Settings, source: &Source, note: fn(&str)) -> Result<Planner>
         Dtype::Bf16 => DType::BF16,
     };
     let max_pixels = settings.sft.max_pixels;
-    let quant = match settings.model.quant {
+    let quant = quant_of(settings);
+    let options = Options { trainable: trainable(settings), max_pixels, dtype, quant, note, ..Options::default() };
+    Planner::load(source, &options)
+}
+
+fn quant_of(settings: &Settings) -> Quant {
+    match settings.model.quant {
         Some(settings::Quant::Q4K) => Quant::Kind(Kind::Q4K),
         Some(settings::Quant::Q6K) => Quant::Kind(Kind::Q6K),
         Some(settings::Quant::Q8) => Quant::Kind(Kind::Q8_0),
         None => Quant::AsTrained,
-    };
-    let options = Options { trainable: trainable(settings), max_pixels, dtype, quant, note, ..Options::default() };
-    Planner::load(source, &options)
+    }
 }
 
 fn trainable(settings: &Settings) -> Trainable {

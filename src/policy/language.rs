@@ -3,14 +3,14 @@
 
 use super::{
     card::{self, Card},
-    planner::{EMBEDDED, embedded_companions},
+    planner::{EMBEDDED, embedded_companions, embedded_weights},
     source::Source,
 };
 use crate::{
     error::{Failure, Result, io_at},
     vlm::{
-        VlmConfig, chat::ChatTemplate, encode::Encoder, gguf::Pair, processor::Processor, prompt::Prompts,
-        tokenizer::Tokenizer,
+        VlmConfig, chat::ChatTemplate, encode::Encoder, gguf::Pair, model::layout, processor::Processor,
+        prompt::Prompts, tokenizer::Tokenizer, weights::Weights,
     },
 };
 use std::{collections::BTreeMap, path::Path};
@@ -55,6 +55,27 @@ impl Language {
     }
 }
 
+/// A planner's shape and its weights, none of them loaded.
+///
+/// # Errors
+/// Files that are missing or refused.
+pub fn open(source: &Source) -> Result<(VlmConfig, Weights)> {
+    Ok(match source {
+        Source::Adapter { base, .. } => open(base)?,
+        Source::Embedded => {
+            let tensors = candle_core::safetensors::load_buffer(embedded_weights(), &candle_core::Device::Cpu)?;
+            (VlmConfig::parse(embedded("config.json"))?, Weights::from_tensors(tensors)?)
+        }
+        Source::Folder(dir) => (VlmConfig::load(dir)?, Weights::open(dir)?),
+        Source::Gguf { text, mmproj } => {
+            let pair = Pair::open(text, mmproj)?;
+            let config = pair.config.clone();
+            let layout = layout(&config)?;
+            (config, Weights::from_gguf(pair, &layout)?)
+        }
+    })
+}
+
 /// The files that a pair stands for, and the card beside it.
 pub(super) fn gguf_files(text: &Path, pair: &Pair) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = pair.files.clone();
@@ -76,35 +97,6 @@ pub(super) fn encoder_of(files: &BTreeMap<String, Vec<u8>>) -> Result<Encoder> {
     let chat = ChatTemplate::from_tokenizer(&tokenizer)?;
     let processor = Processor::from_json(file("preprocessor_config.json").unwrap_or_default())?;
     Ok(Encoder { tokenizer, chat, processor, max_length: None })
-}
-
-/// A planner's shape, without its weights.
-///
-/// # Errors
-/// A `config.json` that is missing or refused.
-pub fn config(source: &Source) -> Result<VlmConfig> {
-    match source {
-        Source::Adapter { base, .. } => config(base),
-        Source::Embedded => VlmConfig::parse(embedded("config.json")),
-        Source::Folder(dir) => VlmConfig::load(dir),
-        Source::Gguf { text, mmproj } => Ok(Pair::open(text, mmproj)?.config),
-    }
-}
-
-/// Bytes of a planner's weight files; 0 where there are none.
-pub fn weight_bytes(source: &Source) -> u64 {
-    match source {
-        Source::Adapter { base, .. } => weight_bytes(base),
-        Source::Embedded => embedded("model.safetensors").len() as u64,
-        Source::Gguf { text, mmproj } => {
-            [text, mmproj].into_iter().filter_map(|path| path.metadata().ok()).map(|about| about.len()).sum()
-        }
-        Source::Folder(dir) => {
-            let files = std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| entry.ok());
-            let weights = files.filter(|file| file.path().extension().is_some_and(|e| e == "safetensors"));
-            weights.filter_map(|file| file.path().metadata().ok()).map(|about| about.len()).sum()
-        }
-    }
 }
 
 /// The encoder inside the binary.

@@ -22,8 +22,6 @@ pub struct Stored {
     pub elements: u64,
     /// Bytes in memory, as it will be stored (packed copies included).
     pub bytes: u64,
-    /// Bytes in its file.
-    pub file: u64,
     /// Whether it is trained.
     pub trained: bool,
 }
@@ -225,7 +223,8 @@ impl Setup {
         let passing = gradients + activations + temporaries + pictures - self.features;
         let step = resident + self.features + (passing + passing / GAPS).max(beside);
         let largest = self.tensors.iter().map(|t| t.elements * F32).max().unwrap_or(0);
-        let loading = weights + self.tensors.iter().map(|t| t.file).sum::<u64>() + largest;
+        // Files are read a tensor, or some rows to quantize, at a time.
+        let loading = weights + 2 * largest;
         // Files are written from where the numbers lie, but for adapters; a check for finite numbers copies a tensor.
         let saving = resident + self.features + F32 * adapters + largest;
         let peak = BASE + loading.max(step).max(saving);

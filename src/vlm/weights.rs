@@ -12,7 +12,7 @@ use super::{
     config::VlmConfig,
     gguf::{Pair, tensors::Located},
     init,
-    quant::Quantized,
+    quant::{Kind, Quantized},
     tiled::Tiles,
 };
 use crate::error::{Failure, Result, io_at};
@@ -165,6 +165,14 @@ impl Weights {
     /// Every (canonical name, own name).
     pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries.iter().map(|(name, entry)| (name.as_str(), entry.own.as_str()))
+    }
+
+    /// The blocks that a matrix is stored in, where they are computed with.
+    pub fn kind(&self, name: &str) -> Option<Kind> {
+        match &self.entries.get(name)?.place {
+            Place::Gguf(at) => Pair::kind(at),
+            _ => None,
+        }
     }
 
     /// What a tensor is stored as.

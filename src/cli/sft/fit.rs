@@ -1,22 +1,35 @@
 //! Whether training fits this machine: the estimate from shapes and data, made before weights are loaded, and what to
 //! change where it does not.
 
-use super::{millions, samples_per_step, trainable};
+use super::{millions, quant_of, samples_per_step, trainable};
 use crate::{
     error::{Failure, Result, human_bytes},
     memory::{self, Memory},
-    policy::{Source, language},
-    settings::{Augment, Dtype, Settings, Train},
+    policy::{Source, language, planner::Quant},
+    settings::{self, Augment, Dtype, Settings, Train},
     train::{
         auxiliary,
         estimate::{self, Adapters, Rows, Setup, Stored},
         features,
         survey::{Length, Survey},
     },
-    vlm::{LoraSpec, Trainable, lora, model::layout, peft},
+    vlm::{
+        LoraSpec, Trainable, lora,
+        model::layout,
+        peft,
+        quant::{Kind, rule::format_of},
+    },
 };
+use candle_core::DType;
 use data::Sample;
 use serde_json::{Value, json};
+
+/// What is trained and on what.
+pub(super) struct Inputs<'a> {
+    pub(super) source: &'a Source,
+    pub(super) samples: &'a [Sample],
+    pub(super) survey: &'a Survey,
+}
 
 /// What training will take, by arithmetic.
 pub(super) struct Estimate {
@@ -28,8 +41,8 @@ pub(super) struct Estimate {
 
 impl Estimate {
     /// Computes it for a model that is not loaded yet.
-    pub(super) fn new(settings: &Settings, source: &Source, samples: &[Sample], survey: &Survey) -> Result<Self> {
-        let setup = setup(settings, source, samples, survey)?;
+    pub(super) fn new(settings: &Settings, data: &Inputs) -> Result<Self> {
+        let setup = setup(settings, data)?;
         let (text, seen) = setup.operations();
         let rate = estimate::rate()?;
         let kept = setup.features > 0;
@@ -38,7 +51,7 @@ impl Estimate {
     }
 
     /// Fails when memory will not suffice, unless `anyway` turns that into a warning.
-    pub(super) fn check(&self, settings: &Settings, anyway: bool) -> Result<Option<String>> {
+    pub(super) fn check(&self, settings: &Settings, data: &Inputs, anyway: bool) -> Result<Option<String>> {
         let Some(Memory { available, .. }) = Memory::now() else { return Ok(None) };
         let free = available.saturating_add(memory::resident_bytes().unwrap_or(0));
         if self.memory.peak <= free {
@@ -48,42 +61,55 @@ impl Estimate {
         let message = format!("training will need about {peak} of memory, {free_text} are free");
         match anyway {
             true => Ok(Some(message)),
-            false => Err(Failure::device(message).hint(self.way_out(settings, free))),
+            false => Err(Failure::device(message).hint(self.way_out(settings, data, free))),
         }
     }
 
     /// What fits, from the change that costs least.
-    fn way_out(&self, settings: &Settings, free: u64) -> String {
+    fn way_out(&self, settings: &Settings, data: &Inputs, free: u64) -> String {
         let mut ways: Vec<(String, Setup)> = Vec::new();
-        let setup = &self.setup;
-        if !setup.checkpointing {
-            let changed = Setup { checkpointing: true, ..setup.clone() };
-            ways.push(("--set sft.gradient_checkpointing=true".into(), changed));
-        }
-        let mut count = setup.rows.count;
-        while count > 1 {
-            count = count.div_ceil(2);
-            let part = |n: u64| n * count / setup.rows.count;
-            let rows = Rows {
-                count,
-                image_tokens: part(setup.rows.image_tokens),
-                scored: part(setup.rows.scored),
-                ..setup.rows
-            };
-            let changed = Setup { rows, checkpointing: true, ..setup.clone() };
-            let checkpointing = if setup.checkpointing { "" } else { " --set sft.gradient_checkpointing=true" };
-            ways.push((format!("--set sft.per_device_train_batch_size={count}{checkpointing}"), changed));
-        }
-        if settings.model.train != Train::Lora {
-            ways.push(("--set model.train=lora".into(), Setup { tensors: frozen(setup), ..setup.clone() }));
+        let lora = settings.model.train == Train::Lora;
+        // Each of these as it is, then with checkpointing, then with ever fewer rows.
+        let bases = [
+            ("", Some(self.setup.clone())),
+            (" --quant q4_k", lora.then(|| self.changed(settings, data, true)).flatten()),
+            (" --set model.train=lora", (!lora).then(|| self.changed(settings, data, false)).flatten()),
+            (" --set model.train=lora --quant q4_k", (!lora).then(|| self.changed(settings, data, true)).flatten()),
+        ];
+        for (way, base) in bases.into_iter().filter_map(|(way, base)| Some((way, base?))) {
+            for count in std::iter::successors(Some(base.rows.count), |n| (*n > 1).then(|| n.div_ceil(2))) {
+                for checkpointing in if base.checkpointing { &[true][..] } else { &[false, true] } {
+                    let part = |n: u64| n * count / base.rows.count.max(1);
+                    let (image_tokens, scored) = (part(base.rows.image_tokens), part(base.rows.scored));
+                    let rows = Rows { count, image_tokens, scored, ..base.rows };
+                    let mut said = way.to_owned();
+                    if *checkpointing && !base.checkpointing {
+                        said.push_str(" --set sft.gradient_checkpointing=true");
+                    }
+                    if count < base.rows.count {
+                        said.push_str(&format!(" --set sft.per_device_train_batch_size={count}"));
+                    }
+                    ways.push((said, Setup { rows, checkpointing: *checkpointing, ..base.clone() }));
+                }
+            }
         }
         let fits = ways.iter().map(|(way, changed)| (way, changed.memory().peak)).find(|(_, peak)| *peak <= free);
         let rest =
             "a smaller sft.max_pixels or sft.max_length, or a smaller model; --memory-anyway starts all the same";
         match fits {
-            Some((way, peak)) => format!("{way} needs about {}; or {rest}", human_bytes(peak)),
-            None => format!("even one sample at a time with checkpointing does not fit: {rest}"),
+            Some((way, peak)) => format!("with{way} it needs about {}; or {rest}", human_bytes(peak)),
+            None => format!("even one sample at a time with checkpointing and quantized does not fit: {rest}"),
         }
+    }
+
+    /// The same with adapters on a frozen, perhaps quantized base.
+    fn changed(&self, settings: &Settings, data: &Inputs, quantized: bool) -> Option<Setup> {
+        let mut settings = settings.clone();
+        settings.model.train = Train::Lora;
+        if quantized {
+            settings.model.quant = Some(settings::Quant::Q4K);
+        }
+        setup(&settings, data).ok()
     }
 
     /// The line of a dry run.
@@ -122,13 +148,10 @@ impl Estimate {
     }
 }
 
-/// The tensors with nothing trained, as under an adapter.
-fn frozen(setup: &Setup) -> Vec<Stored> {
-    setup.tensors.iter().map(|t| Stored { trained: false, ..t.clone() }).collect()
-}
-
-fn setup(settings: &Settings, source: &Source, samples: &[Sample], survey: &Survey) -> Result<Setup> {
-    let config = language::config(source)?;
+fn setup(settings: &Settings, data: &Inputs) -> Result<Setup> {
+    let Inputs { source, samples, survey } = *data;
+    let (mut config, weights) = language::open(source)?;
+    config.tie_word_embeddings.get_or_insert(!weights.has("lm_head.weight"));
     let layout = layout(&config)?;
     let (sft, augment) = (&settings.sft, &settings.augment);
     let half = settings.model.dtype == Dtype::Bf16;
@@ -138,21 +161,26 @@ fn setup(settings: &Settings, source: &Source, samples: &[Sample], survey: &Surv
         _ => None,
     };
     let numbers: u64 = layout.tensors.iter().map(|(_, shape)| count(shape)).sum();
-    let on_disk = language::weight_bytes(source);
-    let tensors: Vec<Stored> = layout
-        .tensors
-        .iter()
-        .map(|(name, shape)| {
-            let elements = count(shape);
-            let trained = match &trainable {
-                Trainable::All => true,
-                _ => pattern.as_ref().is_some_and(|pattern| pattern.is_match(name)),
-            };
-            let bytes = elements * if half && !trained { 2 } else { 4 };
-            let file = (elements as f64 / numbers.max(1) as f64 * on_disk as f64) as u64;
-            Stored { name: name.clone(), elements, bytes, file, trained }
-        })
-        .collect();
+    let kind = quant(settings, source)?;
+    let mut tensors = Vec::with_capacity(layout.tensors.len());
+    for (name, shape) in &layout.tensors {
+        let trained = match &trainable {
+            Trainable::All => true,
+            _ => pattern.as_ref().is_some_and(|pattern| pattern.is_match(name)),
+        };
+        // As the loader decides it.
+        let packed = match (layout.matrices.get(name), &shape[..]) {
+            (Some(role), &[rows, cols]) if !trained => {
+                let kind = weights.kind(name).or_else(|| format_of(kind?, *role, rows, cols));
+                kind.map(|kind| kind.packed_bytes(rows, cols) as u64)
+            }
+            _ => None,
+        };
+        let small = kind.is_some() && layout.matrices.contains_key(name) && weights.dtype(name) != Some(DType::F32);
+        let elements = count(shape);
+        let bytes = packed.unwrap_or(elements * if !trained && (half || small) { 2 } else { 4 });
+        tensors.push(Stored { name: name.clone(), elements, bytes, trained });
+    }
     let adapters = match (&trainable, source) {
         (Trainable::Lora(_), Source::Adapter { adapter, .. }) => {
             Some(adapters(&peft::read_spec(&adapter.join("adapter_config.json"))?, &layout.linears)?)
@@ -183,6 +211,15 @@ fn setup(settings: &Settings, source: &Source, samples: &[Sample], survey: &Surv
         setup.features = tokens.saturating_mul(width).min(features::BUDGET) as u64;
     }
     Ok(setup)
+}
+
+/// What frozen matrices will be quantized to.
+fn quant(settings: &Settings, source: &Source) -> Result<Option<Kind>> {
+    match (quant_of(settings), source) {
+        (Quant::Kind(kind), _) => Ok(Some(kind)),
+        (Quant::AsTrained, Source::Adapter { adapter, .. }) => peft::trained_on(adapter),
+        _ => Ok(None),
+    }
 }
 
 fn count(shape: &[usize]) -> u64 {
@@ -227,4 +264,36 @@ fn beside(settings: &Settings, samples: &[Sample], survey: &Survey, hidden: u64)
     let classes = auxiliary::targets(samples, &aux.targets, settings.augment.flip)
         .map_or(0, |targets| targets.iter().map(|t| t.classes.len()).sum());
     auxiliary::parameters(hidden, survey.frame_tokens().unwrap_or(0) as u64, classes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::policy::Language;
+
+    /// Whatever is free, the hint names a change that fits, and less memory asks for more.
+    #[test]
+    fn the_way_out_fits() {
+        let source = Source::Embedded;
+        let Ok(language) = Language::load(&source, None, None) else { return };
+        let records = concat!(env!("CARGO_MANIFEST_DIR"), "/data/samples/real_drive/train.jsonl");
+        let set = data::load(records.as_ref(), &data::ReadOptions::default()).unwrap();
+        let samples = &set.samples[..20];
+        let survey = Survey::of(&language.encoder, &language.prompts, samples, true, 4096, true).unwrap();
+        let inputs = Inputs { source: &source, samples, survey: &survey };
+        let mut settings = Settings::default();
+        (settings.model.train, settings.sft.per_device_train_batch_size) = (Train::Full, 16);
+        let estimate = Estimate::new(&settings, &inputs).unwrap();
+        let peak = estimate.memory.peak;
+        let say = |free: u64| estimate.way_out(&settings, &inputs, free);
+        assert!(
+            say(peak - 1).starts_with("with --set sft.gradient_checkpointing=true it needs about"),
+            "{}",
+            say(peak - 1)
+        );
+        assert!(say(peak / 2).contains("sft.per_device_train_batch_size="), "{}", say(peak / 2));
+        assert!(say(1000).starts_with("even one sample at a time"), "{}", say(1000));
+        assert!(say(peak / 2).contains("--memory-anyway"));
+    }
 }

@@ -93,14 +93,20 @@ impl Pair {
     /// # Errors
     /// An unreadable file.
     pub fn blocks(&self, at: &Located) -> Result<Option<Quantized>> {
-        let Located::Whole(half, tensor) = at else { return Ok(None) };
-        let kind = quant::Kind::ALL.into_iter().find(|kind| Some(kind.ggml()) == tensor.kind.candle());
-        match (kind, &tensor.shape[..]) {
-            (Some(kind), &[rows, cols]) => {
-                Quantized::from_blocks(kind, rows, cols, &self.half(*half).bytes(tensor)?).map(Some)
-            }
+        match (Self::kind(at), at) {
+            (Some(kind), Located::Whole(half, tensor)) => match tensor.shape[..] {
+                [rows, cols] => Quantized::from_blocks(kind, rows, cols, &self.half(*half).bytes(tensor)?).map(Some),
+                _ => Ok(None),
+            },
             _ => Ok(None),
         }
+    }
+
+    /// The blocks that a located matrix is stored in, where they are computed with.
+    pub fn kind(at: &Located) -> Option<quant::Kind> {
+        let Located::Whole(_, tensor) = at else { return None };
+        let kind = quant::Kind::ALL.into_iter().find(|kind| Some(kind.ggml()) == tensor.kind.candle());
+        kind.filter(|_| tensor.shape.len() == 2)
     }
 
     /// Rows `from..to` of a located matrix in f32.
