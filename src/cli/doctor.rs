@@ -128,9 +128,8 @@ fn device() -> Check {
             return check.but(State::Weak, e.hint.unwrap_or_default());
         }
     };
-    let memory = device::memory(&gpu).map_or_else(String::new, |(free, total)| {
-        format!(", {} free of {}", human_bytes(free), human_bytes(total))
-    });
+    let memory = device::memory(&gpu)
+        .map_or_else(String::new, |(free, total)| format!(", {} free of {}", human_bytes(free), human_bytes(total)));
     let check = |found: &str| Check::fine("device", format!("cpu, cuda{memory}: {found}"));
     let broken = "update the driver, or use --device cpu; report this with the output of --json";
     match loss_and_gradient(&gpu) {

@@ -10,7 +10,7 @@ use super::{
     pieces::Numbers,
 };
 use crate::error::{Failure, Result};
-use crate::vlm::ops::host::view;
+use crate::vlm::ops::{self, host::view};
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Tensor, Var, bail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -264,7 +264,7 @@ impl Slot {
             epsilon: options.adam_epsilon as f32,
         };
         let g = view(grad)?;
-        if self.var.device().is_cpu() {
+        if self.var.device().is_cpu() && !ops::composed::only() {
             let state = Cell::new(Some((&mut self.m[..], &mut self.v[..])));
             self.var.inplace_op1(&Update { scalars, g: &g, state })?;
             return Ok(());

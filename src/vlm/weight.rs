@@ -191,3 +191,44 @@ impl Weight {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{streams::Stream, vlm::ops::composed::Only};
+
+    fn values(t: &Tensor) -> Vec<f32> {
+        t.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// Blocks of a device are the numbers of the packed ones: whole, by rows, multiplied by, and on the way back.
+    #[test]
+    fn blocks_of_a_device_are_those_in_main_memory() {
+        let (rows, cols) = (24, 512);
+        let drawn = Stream::new(1, "weight").normals(rows * cols, 1.);
+        let x = Stream::new(2, "x").normals(11 * cols, 1.);
+        let x = candle_core::Var::from_vec(x, (11, cols), &Device::Cpu).unwrap();
+        for kind in Kind::ALL {
+            let matrix = Quantized::quantize(kind, rows, cols, &drawn).unwrap();
+            let _only = Only::here();
+            let blocks = Weight::Device(Arc::new(Blocks::new(&matrix, &Device::Cpu).unwrap()));
+            let packed = Weight::Quant(Arc::new(matrix));
+            assert_eq!((blocks.format(), blocks.dims()), (packed.format(), packed.dims()));
+            let dense = packed.to_dense().unwrap();
+            assert_eq!(values(&blocks.to_dense().unwrap()), values(&dense), "{kind:?}");
+            let ids = [23, 0, 7, 7];
+            assert_eq!(values(&blocks.rows(&ids).unwrap()), values(&packed.rows(&ids).unwrap()), "{kind:?}");
+            assert!(blocks.rows(&[24]).is_err());
+            assert_eq!(blocks.first(600).unwrap(), packed.first(600).unwrap(), "{kind:?}");
+            let learned = |y: Tensor| {
+                let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+                (values(&y), values(grads.get(&x).unwrap()))
+            };
+            let want = learned(x.matmul(&dense.t().unwrap()).unwrap());
+            assert_eq!(learned(blocks.matmul(&x).unwrap()), want, "{kind:?}");
+            let three = x.reshape((1, 11, cols)).unwrap();
+            assert_eq!(blocks.matmul(&three).unwrap().dims(), [1, 11, rows]);
+        }
+    }
+}

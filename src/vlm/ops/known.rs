@@ -4,7 +4,8 @@
 //! would keep of each of its steps is computed again there.
 
 use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Storage, Tensor, backend::BackendStorage, bail,
+    CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Storage, Tensor, backend::BackendStorage,
+    bail,
 };
 
 /// `result` as a function of `x`, whose gradient is `back(x, gradient of the result)`.

@@ -5,8 +5,8 @@
 
 use super::gemm::{Mat, MatMut, Threads, matmul};
 use super::host::{elements, output, tensor, view};
-use super::simd::{exp, madd, max, multiversion};
 use super::known::known;
+use super::simd::{exp, madd, max, multiversion};
 use crate::vlm::{quant::Quantized, weight::Weight};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
