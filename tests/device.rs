@@ -15,6 +15,7 @@ use reinsman::{
     train::{
         adamw::{AdamW, AdamWOptions, Outcome},
         clip::Gradients,
+        pieces::Pieces,
         segment::Pass,
     },
     vlm::{
@@ -273,23 +274,40 @@ fn blocks_are_gathered_and_recognised() {
     support::assert_close("embedding", &packed, &blocks, 0.);
 }
 
-/// The same optimizer step where weights travel to the host and back.
+/// The same norm and optimizer steps where weights, gradients and moments stay on their device, also over a stop.
 #[test]
 fn the_optimizer_steps_as_in_place() {
     let family = &support::families()[0];
     let config = VlmConfig::load(&family.join("ckpt")).unwrap();
     let case = Case::read(family, "sft.safetensors", &config).expect("a training batch");
-    let stepped = |only: bool| {
+    let stepped = |only: bool, stop: bool| {
         let vlm = load(family, FORMS[0], &lora(0.));
-        let gradients = learned(&vlm, &case, false).gradients;
+        let mut gradients = learned(&vlm, &case, false).gradients;
         let _only = only.then(Only::here);
-        let mut adamw = AdamW::new(vlm.vars(), AdamWOptions { weight_decay: 0.1, ..Default::default() }).unwrap();
-        for _ in 0..3 {
+        let options = AdamWOptions { weight_decay: 0.1, ..Default::default() };
+        let mut adamw = AdamW::new(vlm.vars(), options.clone()).unwrap();
+        for step in 0..4 {
             assert_eq!(adamw.step(&gradients, 1e-2, 0.5).unwrap(), Outcome::Stepped);
+            if stop && step == 1 {
+                let mut bytes = Vec::new();
+                Pieces::new(adamw.export(), &[]).unwrap().write(&mut bytes).unwrap();
+                let state = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap().into_iter().collect();
+                adamw = AdamW::new(vlm.vars(), options.clone()).unwrap();
+                adamw.import(&state).unwrap();
+            }
         }
-        vlm.vars().values().map(|var| values(var.as_tensor())).collect::<Vec<_>>()
+        let norm = gradients.norm().unwrap();
+        let (name, first) = gradients.iter().next().map(|(name, grad)| (name.clone(), grad.clone())).unwrap();
+        gradients.insert(&name, (first / 0.).unwrap());
+        assert_eq!(adamw.step(&gradients, 1e-2, 0.5).unwrap(), Outcome::Refused { tensors: vec![name] });
+        (norm, vlm.vars().values().map(|var| values(var.as_tensor())).collect::<Vec<_>>())
     };
-    assert_eq!(stepped(false), stepped(true));
+    let ((norm, want), (other, got)) = (stepped(false, false), stepped(true, false));
+    assert!((norm - other).abs() <= 1e-6 * norm, "{norm} {other}");
+    for (got, want) in got.iter().zip(&want) {
+        FORMS[0].near("weights", got, want, 1e-2 * largest(want).max(1.));
+    }
+    assert_eq!(got, stepped(true, true).1, "bit by bit");
 }
 
 #[test]
