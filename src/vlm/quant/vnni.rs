@@ -92,53 +92,47 @@ unsafe fn tile<const M: usize>(
     }
 }
 
-/// The integer products of a block's codes, over registers `FROM..TO`, with the planes of one input row: of the upper
-/// two planes together, and of the low one.
+/// The integer products of a block's codes, over registers `FROM..TO`, with the three planes of one input row.
 #[allow(unsafe_code)]
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn parts<const FROM: usize, const TO: usize>(codes: &[__m512i; 8], planes: *const i8) -> [__m512i; 2] {
+unsafe fn products_of<const FROM: usize, const TO: usize>(codes: &[__m512i; 8], planes: *const i8) -> [__m512i; 3] {
     // SAFETY: `planes` has `PLANES` readable bytes.
     unsafe {
-        let zero = _mm512_setzero_si512();
-        let upper = plane::<FROM, TO>(zero, codes, planes);
-        let upper = plane::<FROM, TO>(_mm512_slli_epi32::<8>(upper), codes, planes.add(BLOCK));
-        [upper, plane::<FROM, TO>(zero, codes, planes.add(2 * BLOCK))]
+        let four = |plane: usize, i: usize| {
+            _mm512_set1_epi32(planes.add(BLOCK * plane + 4 * i).cast::<i32>().read_unaligned())
+        };
+        let mut sums = [_mm512_setzero_si512(); 3];
+        // A counted loop over constants, which the compiler unrolls so that the codes stay in registers; three sums at a
+        // time, since one alone would wait for itself.
+        let mut i = FROM;
+        while i < TO {
+            sums[0] = _mm512_dpbusd_epi32(sums[0], codes[i], four(0, i));
+            sums[1] = _mm512_dpbusd_epi32(sums[1], codes[i], four(1, i));
+            sums[2] = _mm512_dpbusd_epi32(sums[2], codes[i], four(2, i));
+            i += 1;
+        }
+        sums
     }
 }
 
-/// [`parts`] as one integer.
+/// `256 high + low`.
+#[allow(unsafe_code)]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn join(high: __m512i, low: __m512i) -> __m512i {
+    _mm512_add_epi32(_mm512_slli_epi32::<8>(high), low)
+}
+
+/// The integer product of a block's codes, over registers `FROM..TO`, with one input row.
 #[allow(unsafe_code)]
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn dot<const FROM: usize, const TO: usize>(codes: &[__m512i; 8], planes: *const i8) -> __m512i {
     // SAFETY: `planes` has `PLANES` readable bytes.
     unsafe {
-        let sum = plane::<FROM, TO>(_mm512_setzero_si512(), codes, planes);
-        let sum = plane::<FROM, TO>(_mm512_slli_epi32::<8>(sum), codes, planes.add(BLOCK));
-        plane::<FROM, TO>(_mm512_slli_epi32::<8>(sum), codes, planes.add(2 * BLOCK))
-    }
-}
-
-/// `sum` and the products with one plane.
-#[allow(unsafe_code)]
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn plane<const FROM: usize, const TO: usize>(
-    mut sum: __m512i,
-    codes: &[__m512i; 8],
-    plane: *const i8,
-) -> __m512i {
-    // SAFETY: `plane` has 32 readable bytes.
-    unsafe {
-        // A counted loop over constants, which the compiler unrolls so that the codes stay in registers.
-        let mut i = FROM;
-        while i < TO {
-            let four = _mm512_set1_epi32(plane.add(4 * i).cast::<i32>().read_unaligned());
-            sum = _mm512_dpbusd_epi32(sum, codes[i], four);
-            i += 1;
-        }
-        sum
+        let [high, middle, low] = products_of::<FROM, TO>(codes, planes);
+        join(join(high, middle), low)
     }
 }
 
@@ -265,7 +259,8 @@ unsafe fn q8<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize)
             }
             for (m, acc) in acc.iter_mut().enumerate() {
                 let b = first + block * TILE + m;
-                let [upper, low] = parts::<0, 8>(&codes, planes.add(PLANES * b));
+                let [high, middle, low] = products_of::<0, 8>(&codes, planes.add(PLANES * b));
+                let upper = join(high, middle);
                 let [over, under] = *offsets.add(b);
                 let upper = _mm512_cvtepi32_ps(_mm512_sub_epi32(upper, _mm512_set1_epi32(over)));
                 let low = _mm512_cvtepi32_ps(_mm512_sub_epi32(low, _mm512_set1_epi32(under)));
