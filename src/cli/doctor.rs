@@ -1,7 +1,9 @@
 //! `reinsman doctor`: what this machine offers, whether arithmetic and disk do what they should, and how to fix what does
 //! not. Exit 4 when something would make a run fail. Asked for in every bug report.
 
-use super::{Shared, print, print_json};
+mod weights;
+
+use super::{Shared, parse, print, print_json};
 use crate::{
     device::{self, Choice},
     error::{Failure, Result, human_bytes},
@@ -9,7 +11,7 @@ use crate::{
     policy::{
         Planner, Source,
         frames::BUNDLED,
-        planner::{Options, embedded_weights},
+        planner::{Options, Quant, embedded_weights},
     },
     train::lock::host,
     vlm::image::{Loading, Rgb},
@@ -22,6 +24,7 @@ use std::{fs::File, io::Write, path::Path, time::Instant};
 const EXAMPLES: &str = "Examples:
   reinsman doctor
   reinsman doctor --out runs/a                # also check the disk of that folder
+  reinsman doctor --model models/a --quant q4_k   # also how its weights would be held
   reinsman doctor --json > doctor.json        # for a bug report";
 
 /// What can be typed after `doctor`.
@@ -31,6 +34,12 @@ pub struct Args {
     /// Folder whose disk is checked
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: std::path::PathBuf,
+    /// Model whose weights are listed by format
+    #[arg(long, value_name = "PATH")]
+    pub model: Option<std::path::PathBuf>,
+    /// List them as quantized to q4_k, q6_k, q8_0 or none
+    #[arg(long, value_name = "KIND", requires = "model", value_parser = parse::quant)]
+    pub quant: Option<Quant>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -68,7 +77,7 @@ impl Check {
 /// # Errors
 /// Exit 4 when a check says that runs would fail.
 pub fn run(args: &Args, _shared: &Shared) -> Result<()> {
-    let checks = [
+    let mut checks = vec![
         Check::fine("version", format!("reinsman {} on {}", env!("CARGO_PKG_VERSION"), host())),
         device(),
         processor(),
@@ -79,6 +88,9 @@ pub fn run(args: &Args, _shared: &Shared) -> Result<()> {
         embedded_model(),
         arithmetic(),
     ];
+    if let Some(model) = &args.model {
+        checks.push(Check::fine("weights", weights::held(model, args.quant.unwrap_or_default())?));
+    }
     if args.json {
         print_json(&as_json(&checks))?
     } else {

@@ -16,6 +16,9 @@ use std::{arch::x86_64::*, ops::Range, sync::OnceLock};
 /// Bytes of weights that stay in the second cache while the inputs pass.
 const RESIDENT: usize = 1 << 19;
 
+/// How far memory is asked for in advance.
+const AHEAD: usize = 8192;
+
 /// Whether this machine can run [`products`].
 pub(super) fn available() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
@@ -136,6 +139,18 @@ unsafe fn dot<const FROM: usize, const TO: usize>(codes: &[__m512i; 8], planes: 
     }
 }
 
+/// Asks for `LINES` lines of memory that are needed some blocks later: alone, the processor stops at every page.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn ahead<const LINES: usize>(at: *const u8) {
+    let mut line = 0;
+    while line < LINES {
+        // SAFETY: a prefetch reads nothing and may point anywhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD + 64 * line).cast()) };
+        line += 1;
+    }
+}
+
 /// Sixteen bytes as integers.
 #[allow(unsafe_code)]
 #[inline]
@@ -166,8 +181,12 @@ unsafe fn q4k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
         let (blocks, first) = (inputs.blocks, inputs.at(row, 0));
         for s in 0..blocks / 8 {
             let (d, dmin) = (halves(record), halves(record.add(32)));
+            ahead::<5>(record);
             for j in 0..8 {
                 let at = record.add(320 + j / 2 * 512);
+                if j % 2 == 0 {
+                    ahead::<8>(at);
+                }
                 let mut codes = [_mm512_setzero_si512(); 8];
                 for (i, code) in codes.iter_mut().enumerate() {
                     let bytes = _mm512_loadu_si512(at.add(64 * i).cast());
@@ -203,8 +222,15 @@ unsafe fn q6k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
         let (blocks, first) = (inputs.blocks, inputs.at(row, 0));
         for s in 0..blocks / 8 {
             let d = halves(record);
+            ahead::<5>(record);
             for j in 0..8 {
                 let (low, high) = (record.add(288 + j / 2 * 512), record.add(2336 + j / 4 * 512));
+                if j % 2 == 0 {
+                    ahead::<8>(low);
+                }
+                if j % 4 == 0 {
+                    ahead::<8>(high);
+                }
                 let mut codes = [_mm512_setzero_si512(); 8];
                 for (i, code) in codes.iter_mut().enumerate() {
                     let bytes = _mm512_loadu_si512(low.add(64 * i).cast());
@@ -259,6 +285,7 @@ unsafe fn q8<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize)
         let (blocks, first) = (inputs.blocks, inputs.at(row, 0));
         for block in 0..blocks {
             let d = halves(record);
+            ahead::<9>(record);
             let mut codes = [_mm512_setzero_si512(); 8];
             for (i, code) in codes.iter_mut().enumerate() {
                 *code = _mm512_loadu_si512(record.add(32 + 64 * i).cast());
