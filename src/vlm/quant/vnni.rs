@@ -255,8 +255,14 @@ unsafe fn q6k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
                     let b = first + (8 * s + j) * TILE + m;
                     let by = _mm512_set1_ps(*scales.add(b));
                     let [a, z] = *sums.add(b);
-                    let a = _mm512_sub_epi32(dot::<0, 4>(&codes, planes.add(PLANES * b)), _mm512_set1_epi32(a.wrapping_mul(32)));
-                    let z = _mm512_sub_epi32(dot::<4, 8>(&codes, planes.add(PLANES * b)), _mm512_set1_epi32(z.wrapping_mul(32)));
+                    let a = _mm512_sub_epi32(
+                        dot::<0, 4>(&codes, planes.add(PLANES * b)),
+                        _mm512_set1_epi32(a.wrapping_mul(32)),
+                    );
+                    let z = _mm512_sub_epi32(
+                        dot::<4, 8>(&codes, planes.add(PLANES * b)),
+                        _mm512_set1_epi32(z.wrapping_mul(32)),
+                    );
                     let a = _mm512_mul_ps(_mm512_cvtepi32_ps(a), left);
                     let both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(z), right, a);
                     *acc = _mm512_fmadd_ps(both, by, *acc);
