@@ -275,20 +275,25 @@ impl Setup {
     }
 }
 
-/// Floating-point operations a second of a whole step on this machine: that of a matrix product of middle size, less what
-/// the rest of a step (sums, norms, activations, copies) was measured to cost beside its products.
+/// Floating-point operations a second of a whole step on a device: that of a matrix product of middle size, less what
+/// the rest of a step (sums, norms, activations, copies) was measured to cost beside its products on a processor.
 ///
 /// # Errors
 /// Device trouble.
-pub fn rate() -> Result<f64> {
-    const SIZE: usize = 512;
-    let a = Tensor::ones((SIZE, 2 * SIZE), DType::F32, &Device::Cpu)?;
-    ops::linear(&a, &a)?; // wakes the threads
+pub fn rate(device: &Device, dtype: DType) -> Result<f64> {
+    // A GPU is not busy with less; on the processor f32 stands for both formats.
+    let (size, dtype) = if device.is_cpu() { (512, DType::F32) } else { (4096, dtype) };
+    let a = Tensor::ones((size, 2 * size), dtype, device)?;
+    let product = || -> Result<()> {
+        ops::linear(&a, &a)?;
+        Ok(device.synchronize()?)
+    };
+    product()?; // wakes the threads
     let (mut runs, begin) = (0, Instant::now());
     while begin.elapsed().as_secs_f64() < 0.06 {
-        ops::linear(&a, &a)?;
+        product()?;
         runs += 1;
     }
     let product = begin.elapsed().as_secs_f64() / f64::from(runs.max(1));
-    Ok(SHARE * 2.0 * (SIZE * SIZE * 2 * SIZE) as f64 / product.max(1e-9))
+    Ok(SHARE * 2.0 * (size * size * 2 * size) as f64 / product.max(1e-9))
 }
