@@ -22,6 +22,8 @@ pub struct Stored {
     pub elements: u64,
     /// Bytes in memory, as it will be stored (packed copies included).
     pub bytes: u64,
+    /// Whether it is held in blocks.
+    pub packed: bool,
     /// Whether it is trained.
     pub trained: bool,
 }
@@ -222,11 +224,13 @@ impl Setup {
         let beside = if trained_tower { 0 } else { seeing };
         let passing = gradients + activations + temporaries + pictures - self.features;
         let step = resident + self.features + (passing + passing / GAPS).max(beside);
-        let largest = self.tensors.iter().map(|t| t.elements * F32).max().unwrap_or(0);
+        let largest = |counts: &dyn Fn(&Stored) -> bool| {
+            self.tensors.iter().filter(|t| counts(t)).map(|t| t.elements * F32).max().unwrap_or(0)
+        };
         // Files are read a tensor, or some rows to quantize, at a time.
-        let loading = weights + 2 * largest;
+        let loading = weights + 2 * largest(&|t| !t.packed);
         // Files are written from where the numbers lie, but for adapters; a check for finite numbers copies a tensor.
-        let saving = resident + self.features + F32 * adapters + largest;
+        let saving = resident + self.features + F32 * adapters + largest(&|t| t.trained);
         let peak = BASE + loading.max(step).max(saving);
         Memory {
             base: BASE,

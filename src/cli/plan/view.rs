@@ -26,7 +26,7 @@ pub fn model_line(planner: &Planner) -> String {
         "{} ({} parameters, {}{})",
         planner.name(),
         millions(planner.vlm.parameter_count()),
-        planner.vlm.dtype().as_str(),
+        planner.vlm.quant().map_or(planner.vlm.dtype().as_str(), |kind| kind.name()),
         if planner.vlm.device().is_cpu() { String::new() } else { format!(", {}", device::name(planner.vlm.device())) }
     )
 }

@@ -188,7 +188,7 @@ fn setup(settings: &Settings, data: &Inputs) -> Result<Setup> {
         let small = kind.is_some() && layout.matrices.contains_key(name) && weights.dtype(name) != Some(DType::F32);
         let elements = count(shape);
         let bytes = packed.unwrap_or(elements * if !trained && (half || small) { 2 } else { 4 });
-        tensors.push(Stored { name: name.clone(), elements, bytes, trained });
+        tensors.push(Stored { name: name.clone(), elements, bytes, packed: packed.is_some(), trained });
     }
     let adapters = match (&trainable, source) {
         (Trainable::Lora(_), Source::Adapter { adapter, .. }) => {
