@@ -16,6 +16,7 @@ mod fields;
 mod images;
 pub mod label;
 pub mod options;
+pub mod pickle;
 pub mod poses;
 pub mod read;
 pub mod reasoning;
