@@ -15,6 +15,7 @@ pub mod error;
 mod fields;
 mod images;
 pub mod label;
+pub mod navsim;
 pub mod options;
 pub mod pickle;
 pub mod poses;

@@ -1,0 +1,16 @@
+//! NAVSIM files: scenes (our JSON lines, or OpenScene log pickles with a map in our format) and trajectories to score (our
+//! JSON lines, or submission pickles).
+//!
+//! Everything is read with bounds and refused with place, field, value and rule. Scenes are streamed, because a benchmark
+//! of them does not fit into memory; trajectories are kept.
+
+mod input;
+pub mod log;
+pub mod plans;
+pub mod scenes;
+pub mod submission;
+
+pub use log::Log;
+pub use plans::{Plan, Plans};
+pub use scenes::{LoadedScene, SceneFile, read_map};
+pub use submission::Submission;
