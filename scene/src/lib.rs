@@ -9,6 +9,7 @@
 pub mod command;
 pub mod dynamics;
 pub mod geometry;
+pub mod idm;
 pub mod label;
 pub mod meta_action;
 pub mod parse;

@@ -4,15 +4,25 @@
 //! it lies strictly inside (the boundary counts as outside), while two shapes *intersect* as soon as they touch.
 //! Every sign is decided by adaptive exact arithmetic (Shewchuk's orientation test), so no answer depends on an epsilon.
 
+mod area;
+mod buffer;
 mod oriented_box;
+mod path;
 mod polyline;
 mod ring;
 mod segment;
+mod shape;
+mod str_order;
 
+pub use area::{centroid, overlap_area};
+pub use buffer::{Cap, buffer_line};
 pub use oriented_box::{Corners, OrientedBox, convex_intersect, quad_intersects_ring, segment_intersects_quad};
+pub use path::{Path, headed, point_along, principal};
 pub use polyline::{Polyline, Projection};
 pub use ring::{Place, Ring, locate, ring_area, rings_intersect, strictly_inside};
 pub use segment::{distance_to_segment, foot_on_segment, on_segment, orient, segments_intersect};
+pub use shape::Shape;
+pub use str_order::str_order;
 
 /// `[x, y]` in metres.
 pub type Point = [f64; 2];
