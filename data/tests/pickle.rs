@@ -53,7 +53,10 @@ fn scalars_and_odd_arrays() {
             assert_eq!((v[4].truth(), v[5].text()), (Some(true), Some("x\u{e9}")));
             assert_eq!(v[6].texts().unwrap(), ["a", "bcd"]);
             assert_eq!((v[7].texts(), v[7].array().unwrap().shape.as_slice()), (None, &[2][..]));
-            assert_eq!((v[8].array_numbers().unwrap(), v[8].array().unwrap().count()), (vec![0., 1., 2., 3., 4., 5.], 6));
+            assert_eq!(
+                (v[8].array_numbers().unwrap(), v[8].array().unwrap().count()),
+                (vec![0., 1., 2., 3., 4., 5.], 6)
+            );
             assert_eq!(v[9].texts().unwrap(), Vec::<String>::new());
             assert_eq!(*v[10].node(), Node::Bytes(b""[..].into()));
             assert_eq!(*v[11].node(), Node::Bytes(b"\x00\xff"[..].into()));
@@ -83,7 +86,10 @@ fn every_rule_has_its_error() {
     is(b"cos\nsystem\n(S'ls'\ntR.", E::Refused { at: 0, name: "os.system".into() });
     is(b"\x8c\x08builtins\x8c\x04eval\x93.", E::Refused { at: 16, name: "builtins.eval".into() });
     is(b"(ios\nsystem\n.", E::Refused { at: 1, name: "os.system".into() });
-    is(b"K\x01K\x02\x93.", E::WrongOperand { at: 4, opcode: "STACK_GLOBAL", expected: "a text", found: "a whole number" });
+    is(
+        b"K\x01K\x02\x93.",
+        E::WrongOperand { at: 4, opcode: "STACK_GLOBAL", expected: "a text", found: "a whole number" },
+    );
     is(b"NN\x81.", E::WrongOperand { at: 2, opcode: "NEWOBJ", expected: "a class or function", found: "None" });
     is(b"NNb.", E::WrongOperand { at: 2, opcode: "BUILD", expected: "an object and its attributes", found: "None" });
     is(b"NNa.", E::WrongOperand { at: 2, opcode: "APPEND", expected: "a list or set", found: "None" });
@@ -113,7 +119,10 @@ fn every_rule_has_its_error() {
     assert!(matches!(says(&array("(I-1\nt", 8)), E::WrongOperand { opcode: "a numpy shape", .. }));
     assert!(matches!(says(&array("(I1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\nI1\nt", 8)), E::Dimensions { found: 9, .. }));
     let call = says(b"cnumpy.core.multiarray\nscalar\n)R.");
-    assert_eq!(call.to_string(), "byte 31: numpy scalar is called with nothing; a plain numpy type and its bytes is needed");
+    assert_eq!(
+        call.to_string(),
+        "byte 31: numpy scalar is called with nothing; a plain numpy type and its bytes is needed"
+    );
     let evil = file("evil.pkl");
     let refused = read(&evil, Limits::default()).unwrap_err();
     assert!(matches!(&refused, E::Refused { name, .. } if name == "evil.module.Evil"), "{refused}");

@@ -98,7 +98,17 @@ pub(super) fn bad_json(place: &Place, e: serde_path_to_error::Error<serde_json::
     // The place says the line; serde counts from the line's own beginning.
     let message = message.split(" at line ").next().unwrap_or_default().to_owned();
     match e.classify() {
-        serde_json::error::Category::Data => DataError::BadField { place: place.clone(), field: path, problem: message },
+        serde_json::error::Category::Data => {
+            DataError::BadField { place: place.clone(), field: path, problem: message }
+        }
         _ => DataError::BadJson { place: place.clone(), column: Some(e.column()), message },
+    }
+}
+
+/// A place one level deeper, the levels above it kept.
+pub(super) fn deeper(place: &Place, inside: &str) -> Place {
+    match &place.inside {
+        Some(above) => place.within(format!("{above} {inside}")),
+        None => place.within(inside),
     }
 }

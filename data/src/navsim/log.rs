@@ -69,8 +69,7 @@ impl Log {
     /// # Errors
     /// As [`Log::read`].
     pub fn from_bytes(name: &str, bytes: &[u8], map: &Map) -> Result<Log> {
-        let pickle =
-            read(bytes, Limits::default()).map_err(|error| DataError::Pickle { file: name.into(), error })?;
+        let pickle = read(bytes, Limits::default()).map_err(|error| DataError::Pickle { file: name.into(), error })?;
         let (root, place) = (pickle.root(), Place::file(name));
         let Some(items) = root.items() else {
             let problem = format!("is {}: must be a list of frames", root.kind());
@@ -183,7 +182,8 @@ fn frame<'v>(place: &Place, index: usize, view: View<'v, 'v>) -> Result<Frame> {
     let [vx, vy, ax, ay] = fields.numbers("ego_dynamic_state")?.map(narrow);
     let ego = EgoStatus { time_us, pose: Pose { x, y, heading }, velocity: [vx, vy], acceleration: [ax, ay] };
     let route = fields.get("roadblock_ids")?;
-    let route = route.texts().ok_or_else(|| fields.bad("roadblock_ids", format!("is {}: must be texts", route.kind())))?;
+    let route =
+        route.texts().ok_or_else(|| fields.bad("roadblock_ids", format!("is {}: must be texts", route.kind())))?;
     Ok(Frame { token, ego, route, lights: lights(&fields)?, boxes: boxes(&fields, ego.pose)? })
 }
 
@@ -237,7 +237,9 @@ fn boxes(fields: &Fields<'_>, ego: Pose) -> Result<Vec<Detected>> {
     for (i, ((name, token), (row, speed))) in names.iter().zip(tokens).zip(rows).enumerate() {
         let (&[x, y, _, length, width, height, heading], &[vx, vy, _]) = (row, speed) else { continue };
         let kind = kind(name).ok_or_else(|| {
-            let problem = format!("is {name:?}: must be vehicle, pedestrian, bicycle, traffic_cone, barrier, czone_sign or generic_object");
+            let problem = format!(
+                "is {name:?}: must be vehicle, pedestrian, bicycle, traffic_cone, barrier, czone_sign or generic_object"
+            );
             fields.bad(&format!("anns.gt_names[{i}]"), problem)
         })?;
         let turned = heading + ego.heading;

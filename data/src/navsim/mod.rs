@@ -14,3 +14,8 @@ pub use log::Log;
 pub use plans::{Plan, Plans};
 pub use scenes::{LoadedScene, SceneFile, read_map};
 pub use submission::Submission;
+
+/// The five scenes in the binary (`data/samples/navsim`), with eight proposals each.
+pub fn bundled() -> SceneFile {
+    SceneFile::embedded("bundled scenes", include_bytes!("../../samples/navsim/scenes.jsonl.gz"))
+}

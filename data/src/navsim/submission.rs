@@ -2,7 +2,7 @@
 //! and `second_stage_predictions` (v2).
 
 use super::{
-    input::pickle_bytes,
+    input::{deeper, pickle_bytes},
     plans::{Plan, Plans, check},
 };
 use crate::{
@@ -131,7 +131,7 @@ fn stage(place: &Place, view: View<'_, '_>) -> Result<Vec<(String, Trajectory)>>
             return Err(DataError::BadField { place: place.clone(), field: "a token".into(), problem });
         };
         if seen.insert(token) {
-            found.push((token.to_owned(), trajectory(&place.within(format!("token {}", shown(token))), value)?));
+            found.push((token.to_owned(), trajectory(&deeper(place, &format!("token {}", shown(token))), value)?));
         }
     }
     found.reverse();

@@ -20,7 +20,9 @@ pub enum PickleError {
     #[error("byte {at}: protocol {found}; protocols 0 to 5 are known")]
     Protocol { at: usize, found: u8 },
     /// A name that is not on the list.
-    #[error("byte {at}: the pickle asks for {name}, which is refused: only numpy arrays, plain containers and NAVSIM trajectories are read")]
+    #[error(
+        "byte {at}: the pickle asks for {name}, which is refused: only numpy arrays, plain containers and NAVSIM trajectories are read"
+    )]
     Refused { at: usize, name: String },
     /// A known name with arguments it does not take here.
     #[error("byte {at}: {name} is called with {found}; {expected} is needed")]
