@@ -10,6 +10,7 @@
 
 mod batch;
 mod cache;
+pub mod closed;
 mod compat;
 mod error;
 mod ground;
