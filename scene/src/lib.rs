@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod derive;
 pub mod dynamics;
 pub mod geometry;
 pub mod idm;

@@ -16,7 +16,7 @@ pub struct Ground {
     pub compat: Compat,
     /// Ego now.
     pub ego: EgoStatus,
-    tracker: Tracker,
+    pub(super) tracker: Tracker,
     pub(super) grid: Grid,
     /// The set of lanes that belong to the route.
     pub(super) route: Vec<u64>,

@@ -13,6 +13,7 @@ mod areas;
 mod batch;
 mod cache;
 mod center_line;
+pub mod closed;
 mod comfort;
 mod compat;
 mod dac;
