@@ -95,7 +95,9 @@ fn idm_tracks_are_those_of_the_reference() {
             let d = difference(&vehicles, &agents);
             tracks += agents.len();
             worst = worst.max(d);
-            if d > 1e-11 { println!("{} {d:e}", case.scene.name); }
+            if d > 1e-11 {
+                println!("{} {d:e}", case.scene.name);
+            }
             if d > 1e-8 {
                 wrong.push(format!("{} {i}: {d:e}", case.scene.name));
             }
@@ -122,11 +124,17 @@ fn derived_fields_are_those_of_the_reference() {
         differs("red_lights", exact(found.red_lights == scene.red_lights));
         let pairs = [(&found.agents_10hz_v2, &scene.agents_10hz_v2), (&found.agents_10hz_v1, &scene.agents_10hz_v1)];
         for (i, (found, expected)) in pairs.into_iter().enumerate() {
-            differs(["agents_10hz_v2", "agents_10hz_v1"][i], difference(found.as_ref().unwrap(), expected.as_ref().unwrap()));
+            differs(
+                ["agents_10hz_v2", "agents_10hz_v1"][i],
+                difference(found.as_ref().unwrap(), expected.as_ref().unwrap()),
+            );
         }
         let lines = [(&found.centerline, &scene.centerline), (&found.human_poses, &scene.human_poses)];
         for (i, (found, expected)) in lines.into_iter().enumerate() {
-            differs(["centerline", "human_poses"][i], pose_difference(found.as_ref().unwrap(), expected.as_ref().unwrap()));
+            differs(
+                ["centerline", "human_poses"][i],
+                pose_difference(found.as_ref().unwrap(), expected.as_ref().unwrap()),
+            );
         }
     }
     println!("derived fields: largest difference {worst:e}");

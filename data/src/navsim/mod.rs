@@ -12,7 +12,7 @@ pub mod submission;
 
 pub use log::Log;
 pub use plans::{Plan, Plans};
-pub use scenes::{LoadedScene, SceneFile, read_map};
+pub use scenes::{LoadedScene, SceneFile, Unread, read_map};
 pub use submission::Submission;
 
 /// The five scenes in the binary (`data/samples/navsim`), with eight proposals each.

@@ -61,17 +61,43 @@ impl SceneFile {
     }
 }
 
+/// A scene that was taken from its file but not looked at: parsing is most of the work and can be shared among threads.
+#[derive(Debug, Clone)]
+pub enum Unread {
+    /// A line of JSON.
+    Line(Place, String),
+    /// A scene of a log.
+    Scene(Box<LoadedScene>),
+}
+
+impl Unread {
+    /// Parses and checks it.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn read(self) -> Result<LoadedScene> {
+        match self {
+            Unread::Line(place, text) => scene(place, &text),
+            Unread::Scene(scene) => Ok(*scene),
+        }
+    }
+}
+
+impl SceneFile {
+    /// The next scene, unread; `None` at the end.
+    pub fn next_unread(&mut self) -> Option<Result<Unread>> {
+        match &mut self.0 {
+            Source::Lines(lines) => Some(lines.next()?.map(|(place, text)| Unread::Line(place, text))),
+            Source::Log(log) => Some(log.next()?.map(|scene| Unread::Scene(Box::new(scene)))),
+        }
+    }
+}
+
 impl Iterator for SceneFile {
     type Item = Result<LoadedScene>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.0 {
-            Source::Lines(lines) => Some(match lines.next()? {
-                Ok((place, text)) => scene(place, &text),
-                Err(e) => Err(e),
-            }),
-            Source::Log(log) => log.next(),
-        }
+        Some(self.next_unread()?.and_then(Unread::read))
     }
 }
 

@@ -25,8 +25,14 @@ pub fn agents_10hz(raw: &[Track2Hz], frames: usize, frozen: bool) -> Vec<Track> 
 }
 
 fn interpolated(raw: &Track2Hz, seen: usize, frames: usize, frozen: bool) -> Track {
-    let knots: Vec<(usize, Detection)> =
-        raw.frames.iter().take(seen).enumerate().filter_map(|(k, d)| d.map(|d| (k, d))).map(|(k, d)| (k, known(raw, d))).collect();
+    let knots: Vec<(usize, Detection)> = raw
+        .frames
+        .iter()
+        .take(seen)
+        .enumerate()
+        .filter_map(|(k, d)| d.map(|d| (k, d)))
+        .map(|(k, d)| (k, known(raw, d)))
+        .collect();
     let frames = match knots.as_slice() {
         &[(only, d)] => (0..frames).map(|k| (frozen || k == only * PER_RAW).then_some(d)).collect(),
         _ => between(&knots, frames),
@@ -43,8 +49,7 @@ fn known(raw: &Track2Hz, [x, y, heading, vx, vy]: Detection) -> Detection {
 fn between(knots: &[(usize, Detection)], frames: usize) -> Vec<Option<Detection>> {
     let times: Vec<f64> = knots.iter().map(|&(k, _)| k as f64 * RAW_STEP).collect();
     let poses = Path::with_progress(knots.iter().map(|(_, d)| Pose::new(d[0], d[1], d[2])).collect(), times.clone());
-    let speeds =
-        Path::with_progress(knots.iter().map(|(_, d)| Pose::new(d[3], d[4], 0.0)).collect(), times.clone());
+    let speeds = Path::with_progress(knots.iter().map(|(_, d)| Pose::new(d[3], d[4], 0.0)).collect(), times.clone());
     let (Some(&start), Some(&end)) = (times.first(), times.last()) else { return vec![None; frames] };
     let at = |k: usize| {
         let time = k as f64 * STEP;

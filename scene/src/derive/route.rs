@@ -72,11 +72,7 @@ fn fill_gaps(graph: &RoadGraph<'_>, route: &[usize]) -> Vec<usize> {
 }
 
 /// The roadblock ego is on, and all that qualify in the same way.
-fn current_blocks(
-    scene: &Scene,
-    graph: &RoadGraph<'_>,
-    route: &[usize],
-) -> Result<(usize, Vec<usize>), DeriveError> {
+fn current_blocks(scene: &Scene, graph: &RoadGraph<'_>, route: &[usize]) -> Result<(usize, Vec<usize>), DeriveError> {
     let nearby = nearby_blocks(scene);
     let (mut on_route, mut off_route, mut any) = (Vec::new(), Vec::new(), Vec::new());
     for &block in &nearby {
