@@ -1,6 +1,8 @@
 //! Scoring many plans of one scene.
 
-use super::{MetricCache, PdmError, RawScores, Scores, Traffic, Workspace};
+use super::aggregate::{best_progress, combine};
+use super::raw::score_motion;
+use super::{MetricCache, PdmError, PreviousPlan, RawScores, Scores, Traffic, Workspace, check_plan};
 use rayon::prelude::*;
 use scene::Trajectory;
 use scene::dynamics::{STATES, State};
@@ -11,7 +13,7 @@ pub enum Filter {
     /// Sub-scores as they are.
     #[default]
     Off,
-    /// Where the human scores 0, so does nobody else: the sub-score becomes 1.
+    /// Where the human scores 0, so may everybody: the sub-score becomes 1.
     Human,
 }
 
@@ -20,12 +22,19 @@ pub enum Filter {
 pub struct Proposal<'a> {
     /// Poses relative to ego.
     pub plan: &'a Trajectory,
-    /// The simulated plan of the frame 0.5 s earlier, for extended comfort (v2).
-    pub previous: Option<&'a [State; STATES]>,
+    /// The plan of the frame 0.5 s earlier, for extended comfort (v2).
+    pub previous: Option<&'a PreviousPlan>,
+}
+
+impl<'a> Proposal<'a> {
+    /// A plan without a predecessor: no extended comfort.
+    pub fn alone(plan: &'a Trajectory) -> Self {
+        Proposal { plan, previous: None }
+    }
 }
 
 /// Scores every proposal against the cached reference, as if each were paired with it alone, into `scores`
-/// (cleared first). Allocates nothing once `scores` has the capacity.
+/// (cleared first). Allocates nothing once `scores` has the capacity. On an error `scores` is empty.
 pub fn score_batch(
     cache: &MetricCache,
     traffic: &Traffic,
@@ -34,8 +43,11 @@ pub fn score_batch(
     workspace: &mut Workspace,
     scores: &mut Vec<Scores>,
 ) -> Result<(), PdmError> {
-    let _ = (cache, traffic, proposals, filter, workspace);
     scores.clear();
+    for (i, p) in proposals.iter().enumerate() {
+        check_plan(i, p.plan)?;
+    }
+    scores.extend(proposals.iter().map(|&p| score_checked(cache, traffic, p, filter, workspace)));
     Ok(())
 }
 
@@ -47,13 +59,12 @@ pub fn score_one(
     filter: Filter,
     workspace: &mut Workspace,
 ) -> Result<Scores, PdmError> {
-    let mut scores = Vec::with_capacity(1);
-    score_batch(cache, traffic, &[proposal], filter, workspace, &mut scores)?;
-    scores.pop().ok_or(PdmError::Token(String::new()))
+    check_plan(0, proposal.plan)?;
+    Ok(score_checked(cache, traffic, proposal, filter, workspace))
 }
 
 /// The official call: the reference, and with the filter the human, are simulated and scored again for this one plan.
-/// The same result as [`score_one`]; for comparisons of speed.
+/// The same result as [`score_one`]; it exists to compare speeds.
 pub fn score_official(
     cache: &MetricCache,
     traffic: &Traffic,
@@ -61,7 +72,32 @@ pub fn score_official(
     filter: Filter,
     workspace: &mut Workspace,
 ) -> Result<Scores, PdmError> {
-    score_one(cache, traffic, proposal, filter, workspace)
+    check_plan(0, proposal.plan)?;
+    let ground = &cache.ground;
+    let mut again = |knots: &scene::dynamics::Knots, past: bool| {
+        ground.drive_from(&ground.ego, knots, &mut workspace.motion.states);
+        score_motion(ground, &traffic.observation, cache.version, past, workspace)
+    };
+    let reference = again(&cache.reference_knots, true);
+    let human = match filter {
+        Filter::Human => cache.human_knots.as_ref().map(|knots| again(knots, false)),
+        Filter::Off => None,
+    };
+    Ok(against(cache, traffic, &reference, human.as_ref(), proposal, workspace))
+}
+
+/// Scores a drive that is simulated already.
+pub fn score_states(
+    cache: &MetricCache,
+    traffic: &Traffic,
+    states: &[State; STATES],
+    previous: Option<&PreviousPlan>,
+    filter: Filter,
+    workspace: &mut Workspace,
+) -> Scores {
+    workspace.motion.states = *states;
+    let human = traffic.human.as_ref().filter(|_| filter == Filter::Human);
+    finish(cache, traffic, &traffic.reference, human, previous, workspace)
 }
 
 /// [`score_batch`] over all threads of the current rayon pool. The result does not depend on their number.
@@ -71,11 +107,49 @@ pub fn score_parallel(
     proposals: &[Proposal<'_>],
     filter: Filter,
 ) -> Result<Vec<Scores>, PdmError> {
-    let one =
-        |workspace: &mut Workspace, &proposal: &Proposal<'_>| score_one(cache, traffic, proposal, filter, workspace);
-    proposals.par_iter().with_min_len(16).map_init(Workspace::default, one).collect()
+    for (i, p) in proposals.iter().enumerate() {
+        check_plan(i, p.plan)?;
+    }
+    let one = |w: &mut Workspace, &p: &Proposal<'_>| score_checked(cache, traffic, p, filter, w);
+    Ok(proposals.par_iter().with_min_len(16).map_init(Workspace::default, one).collect())
 }
 
-/// The two-member batch of the reference planner and one model, spec 10.
-#[allow(dead_code)]
-pub(super) fn pair(_reference: &RawScores, _model: &RawScores) {}
+fn score_checked(
+    cache: &MetricCache,
+    traffic: &Traffic,
+    proposal: Proposal<'_>,
+    filter: Filter,
+    workspace: &mut Workspace,
+) -> Scores {
+    let human = traffic.human.as_ref().filter(|_| filter == Filter::Human);
+    against(cache, traffic, &traffic.reference, human, proposal, workspace)
+}
+
+fn against(
+    cache: &MetricCache,
+    traffic: &Traffic,
+    reference: &RawScores,
+    human: Option<&RawScores>,
+    proposal: Proposal<'_>,
+    workspace: &mut Workspace,
+) -> Scores {
+    let ground = &cache.ground;
+    let Workspace { knots, motion, .. } = workspace;
+    knots.fill_from_plan(&ground.ego, proposal.plan, ground.compat.dynamics());
+    ground.drive_from(&ground.ego, knots, &mut motion.states);
+    finish(cache, traffic, reference, human, proposal.previous, workspace)
+}
+
+fn finish(
+    cache: &MetricCache,
+    traffic: &Traffic,
+    reference: &RawScores,
+    human: Option<&RawScores>,
+    previous: Option<&PreviousPlan>,
+    workspace: &mut Workspace,
+) -> Scores {
+    let (ground, version) = (&cache.ground, cache.version);
+    let raw = score_motion(ground, &traffic.observation, version, true, workspace);
+    let ec = previous.map(|p| p.compare(&cache.ec_filters, &workspace.motion.states, &mut workspace.now).score);
+    combine(version, &ground.compat, &raw, best_progress(version, [reference, &raw]), human, ec)
+}

@@ -1,9 +1,10 @@
 //! What is prepared once per scene.
 
-use super::{Compat, Ground, Observation, PdmError, RawScores, Version, Workspace, raw_scores};
-use scene::dynamics::{Knots, STATES, State, targets};
-use scene::world::{Scene, SceneError, SceneType};
-use scene::{Trajectory, world};
+use super::ec::{EcFilters, ExtendedComfort, Features, Ride, offset};
+use super::{Compat, Ground, Observation, PdmError, RawScores, Version, Workspace, check_plan, raw_scores};
+use scene::Trajectory;
+use scene::dynamics::{Knots, STATES, State};
+use scene::world::{EgoStatus, Scene, SceneError, SceneType};
 
 /// A scene ready to score plans under one version of the metric.
 #[derive(Debug, Clone)]
@@ -20,6 +21,9 @@ pub struct MetricCache {
     pub human_states: Option<[State; STATES]>,
     /// Agents as logged (in v2 without those that overlap ego at t = 0), with the reference and the human among them.
     pub log_replay: Traffic,
+    pub(super) reference_knots: Knots,
+    pub(super) human_knots: Option<Knots>,
+    pub(super) ec_filters: EcFilters,
 }
 
 /// Agents that follow one policy, and how the reference and the human fare among them.
@@ -42,73 +46,116 @@ impl MetricCache {
         let missing = |field, rule| SceneError::Missing { scene: scene.name.clone(), field, rule };
         let reference =
             scene.pdm_reference.as_ref().ok_or_else(|| missing("pdm_reference", "progress is measured against it"))?;
-        let mut knots = Knots::default();
         let poses = match version {
             Version::V1 => reference.v1.as_ref().unwrap_or(&reference.v2),
             Version::V2 => &reference.v2,
         };
-        knots.fill_from_world(&reference.time_us, poses);
-        let reference_states = ground.drive(&knots);
-        let human = scene.human_poses.as_ref().filter(|_| version == Version::V2);
-        let human_states = human.filter(|_| scene.scene_type == SceneType::Original).map(|poses| {
+        let mut reference_knots = Knots::default();
+        reference_knots.fill_from_world(&reference.time_us, poses);
+        let has_human = version == Version::V2 && scene.scene_type == SceneType::Original;
+        let human_knots = scene.human_poses.as_ref().filter(|_| has_human).map(|poses| {
+            let mut knots = Knots::default();
             knots.fill_from_plan(&ground.ego, &Trajectory::half_second(poses.clone()), compat.dynamics());
-            ground.drive(&knots)
+            knots
         });
+        let reference_states = ground.drive(&reference_knots);
+        let human_states = human_knots.as_ref().map(|knots| ground.drive(knots));
         let observation = Observation::log_replay(scene, version, &compat)?;
-        let log_replay = traffic(&ground, version, &reference_states, human_states.as_ref(), observation);
-        Ok(MetricCache { name: scene.name.clone(), version, ground, reference_states, human_states, log_replay })
+        let mut workspace = Workspace::default();
+        let mut score = |states, past| raw_scores(&ground, &observation, version, states, past, &mut workspace);
+        let scored_reference = score(&reference_states, true);
+        let human = human_states.as_ref().map(|states| score(states, false));
+        Ok(MetricCache {
+            name: scene.name.clone(),
+            version,
+            reference_states,
+            human_states,
+            log_replay: Traffic { observation, reference: scored_reference, human },
+            ground,
+            reference_knots,
+            human_knots,
+            ec_filters: EcFilters::new(&compat),
+        })
     }
 
     /// Places the reference and the human among the agents of another policy that does not react to ego.
     pub fn traffic(&self, observation: Observation) -> Traffic {
-        traffic(&self.ground, self.version, &self.reference_states, self.human_states.as_ref(), observation)
+        let human = self.score_human(&observation);
+        let reference = self.score_reference(&observation);
+        Traffic { observation, reference, human }
     }
 
-    /// The same for a policy that reacts: the agents met by a plan, and those met by the human.
+    /// The same for a policy that reacts: the agents that a plan met, and those that the human met.
     pub fn reactive_traffic(&self, observation: Observation, around_human: Option<&Observation>) -> Traffic {
-        let mut workspace = Workspace::default();
-        let mut score = |states, observation, past| {
-            raw_scores(&self.ground, observation, self.version, states, past, &mut workspace)
-        };
-        let reference = score(&self.reference_states, &observation, true);
-        let human = self.human_states.as_ref().zip(around_human).map(|(states, around)| score(states, around, false));
+        let human = around_human.and_then(|around| self.score_human(around));
+        let reference = self.score_reference(&observation);
         Traffic { observation, reference, human }
+    }
+
+    fn score_reference(&self, observation: &Observation) -> RawScores {
+        raw_scores(&self.ground, observation, self.version, &self.reference_states, true, &mut Workspace::default())
+    }
+
+    fn score_human(&self, observation: &Observation) -> Option<RawScores> {
+        let states = self.human_states.as_ref()?;
+        Some(raw_scores(&self.ground, observation, self.version, states, false, &mut Workspace::default()))
     }
 
     /// Simulates a plan given relative to ego.
     pub fn simulate(&self, plan: &Trajectory) -> Result<[State; STATES], PdmError> {
-        super::check_plan(0, plan)?;
-        Ok(simulate_from(&self.ground, &self.ground.ego, plan))
+        simulate(&self.ground, &self.ground.ego, plan)
     }
 
-    /// Simulates the plan of an earlier frame from the ego state of that frame, for extended comfort.
-    pub fn simulate_previous(
-        &self,
-        previous_ego: &world::EgoStatus,
-        plan: &Trajectory,
-    ) -> Result<[State; STATES], PdmError> {
-        super::check_plan(0, plan)?;
-        Ok(simulate_from(&self.ground, previous_ego, plan))
+    /// Prepares the plan of the previous frame, made in and relative to `previous_ego`, for extended comfort.
+    pub fn previous(&self, previous_ego: &EgoStatus, plan: &Trajectory) -> Result<PreviousPlan, PdmError> {
+        let states = simulate(&self.ground, previous_ego, plan)?;
+        let interval = (self.ground.ego.time_us as f64 - previous_ego.time_us as f64) * 1e-6;
+        PreviousPlan::new(&self.ec_filters, (&states).into(), interval)
+    }
+
+    /// Extended comfort of a simulated plan and the four numbers it was decided on.
+    pub fn extended_comfort(&self, states: &[State; STATES], previous: &PreviousPlan) -> ExtendedComfort {
+        previous.compare(&self.ec_filters, states, &mut Features::default())
     }
 }
 
-fn simulate_from(ground: &Ground, ego: &world::EgoStatus, plan: &Trajectory) -> [State; STATES] {
-    let mut knots = Knots::default();
+fn simulate(ground: &Ground, ego: &EgoStatus, plan: &Trajectory) -> Result<[State; STATES], PdmError> {
+    check_plan(0, plan)?;
+    let (mut knots, mut states) = (Knots::default(), [State::default(); STATES]);
     knots.fill_from_plan(ego, plan, ground.compat.dynamics());
-    let targets = targets(&knots, ego.time_us, ground.compat.dynamics());
-    ground.tracker.simulate(State::of_ego(ego), &targets)
+    ground.drive_from(ego, &knots, &mut states);
+    Ok(states)
 }
 
-fn traffic(
-    ground: &Ground,
-    version: Version,
-    reference: &[State; STATES],
-    human: Option<&[State; STATES]>,
-    observation: Observation,
-) -> Traffic {
-    let mut workspace = Workspace::default();
-    let mut score = |states, past| raw_scores(ground, &observation, version, states, past, &mut workspace);
-    let reference = score(reference, true);
-    let human = human.map(|states| score(states, false));
-    Traffic { observation, reference, human }
+/// The simulated plan of the previous frame as extended comfort sees it.
+#[derive(Debug, Clone)]
+pub struct PreviousPlan {
+    ride: Ride,
+    offset: usize,
+    features: Features,
+}
+
+impl PreviousPlan {
+    /// From a simulated drive that began `interval` seconds before the scene; more than 0 and less than 0.55.
+    pub fn new(filters: &EcFilters, ride: Ride, interval: f64) -> Result<PreviousPlan, PdmError> {
+        let offset = offset(interval)?;
+        let mut features = Features::default();
+        features.of_previous(filters, &ride, offset);
+        Ok(PreviousPlan { ride, offset, features })
+    }
+
+    /// The signals of the drive.
+    pub fn ride(&self) -> &Ride {
+        &self.ride
+    }
+
+    pub(super) fn compare(
+        &self,
+        filters: &EcFilters,
+        states: &[State; STATES],
+        scratch: &mut Features,
+    ) -> ExtendedComfort {
+        scratch.of_now(filters, &states.into(), self.offset);
+        scratch.compare(&self.features)
+    }
 }
