@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use flate2::read::MultiGzDecoder;
+use rewards::pdm::{Compat, closed};
 use scene::dynamics::{STATES, State};
 use scene::idm::{Config, IdmTraffic, Quirks};
 use scene::world::{Scene, Track};
@@ -95,13 +96,6 @@ fn idm_tracks_are_those_of_the_reference() {
             let d = difference(&vehicles, &agents);
             tracks += agents.len();
             worst = worst.max(d);
-            if d > 1e-11 { println!("{} {d:e}", case.scene.name); }
-            if d > 1e-9 && case.scene.name.contains("dev04") {
-                for (a, b) in vehicles.iter().zip(&agents) {
-                    let ds: Vec<String> = a.frames.iter().zip(&b.frames).map(|(p, q)| match (p, q) { (Some(p), Some(q)) => format!("{:.1e}/{:.3}", p.iter().zip(q).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max), p[3].hypot(p[4])), _ => "-".into() }).collect();
-                    println!("{} {}", a.token, ds.join(" "));
-                }
-            }
             if d > 1e-8 {
                 wrong.push(format!("{} {i}: {d:e}", case.scene.name));
             }
@@ -148,4 +142,30 @@ fn pose_difference(found: &[scene::Pose], expected: &[scene::Pose]) -> f64 {
         (a.x - b.x).abs().max((a.y - b.y).abs()).max(scene::pose::wrap_angle(a.heading - b.heading).abs())
     };
     found.iter().zip(expected).map(apart).fold(0.0, f64::max)
+}
+
+#[test]
+fn pdm_closed_plans_are_those_of_the_reference() {
+    let (mut worst, mut wrong) = (0.0f64, Vec::new());
+    for Case { scene, .. } in cases() {
+        let expected = scene.pdm_reference.clone().unwrap();
+        let raw = Scene { pdm_reference: None, ..scene };
+        let full = closed::complete(&raw, Compat::reference()).unwrap();
+        let found = full.pdm_reference.unwrap();
+        if found.time_us != expected.time_us {
+            wrong.push(format!("{} time_us", raw.name));
+        }
+        for (version, found, expected) in [
+            ("v2", &found.v2, &expected.v2),
+            ("v1", found.v1.as_ref().unwrap_or(&found.v2), expected.v1.as_ref().unwrap_or(&expected.v2)),
+        ] {
+            let d = pose_difference(found, expected);
+            worst = worst.max(d);
+            if d > 1e-8 {
+                wrong.push(format!("{} {version}: {d:e}", raw.name));
+            }
+        }
+    }
+    println!("PDM-Closed: largest difference {worst:e}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
