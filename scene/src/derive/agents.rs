@@ -25,8 +25,14 @@ pub fn agents_10hz(raw: &[Track2Hz], frames: usize, frozen: bool) -> Vec<Track> 
 }
 
 fn interpolated(raw: &Track2Hz, seen: usize, frames: usize, frozen: bool) -> Track {
-    let knots: Vec<(usize, Detection)> =
-        raw.frames.iter().take(seen).enumerate().filter_map(|(k, d)| d.map(|d| (k, d))).map(|(k, d)| (k, known(raw, d))).collect();
+    let knots: Vec<(usize, Detection)> = raw
+        .frames
+        .iter()
+        .take(seen)
+        .enumerate()
+        .filter_map(|(k, d)| d.map(|d| (k, d)))
+        .map(|(k, d)| (k, known(raw, d)))
+        .collect();
     let frames = match knots.as_slice() {
         &[(only, d)] => (0..frames).map(|k| (frozen || k == only * PER_RAW).then_some(d)).collect(),
         _ => between(&knots, frames),
@@ -43,8 +49,7 @@ fn known(raw: &Track2Hz, [x, y, heading, vx, vy]: Detection) -> Detection {
 fn between(knots: &[(usize, Detection)], frames: usize) -> Vec<Option<Detection>> {
     let times: Vec<f64> = knots.iter().map(|&(k, _)| k as f64 * RAW_STEP).collect();
     let poses = Path::with_progress(knots.iter().map(|(_, d)| Pose::new(d[0], d[1], d[2])).collect(), times.clone());
-    let speeds =
-        Path::with_progress(knots.iter().map(|(_, d)| Pose::new(d[3], d[4], 0.0)).collect(), times.clone());
+    let speeds = Path::with_progress(knots.iter().map(|(_, d)| Pose::new(d[3], d[4], 0.0)).collect(), times.clone());
     let (Some(&start), Some(&end)) = (times.first(), times.last()) else { return vec![None; frames] };
     let at = |k: usize| {
         let time = k as f64 * STEP;
@@ -54,16 +59,7 @@ fn between(knots: &[(usize, Detection)], frames: usize) -> Vec<Option<Detection>
     (0..frames).map(at).collect()
 }
 
-/// The logged poses relative to the present one. As in the reference, the inverse of the present pose is applied as a
-/// matrix: at large world coordinates that costs some digits.
+/// The logged poses relative to the present one.
 pub fn human_poses(scene: &Scene) -> Vec<Pose> {
-    let Pose { x, y, heading } = scene.ego.pose;
-    let (sin, cos) = heading.sin_cos();
-    let origin = [-(cos * x + sin * y), sin * x - cos * y];
-    let relative = |p: &Pose| Pose {
-        x: cos * p.x + sin * p.y + origin[0],
-        y: cos * p.y - sin * p.x + origin[1],
-        heading: wrap_angle(p.heading - heading),
-    };
-    scene.future_poses.iter().map(relative).collect()
+    scene.future_poses.iter().map(|p| p.into_frame(scene.ego.pose)).collect()
 }

@@ -20,8 +20,7 @@ impl<'a> RoadGraph<'a> {
     pub fn new(scene: &'a Scene) -> Result<RoadGraph<'a>, DeriveError> {
         let map = &scene.map;
         let lanes: HashMap<&str, usize> = map.lanes.iter().enumerate().map(|(i, l)| (l.id.as_str(), i)).collect();
-        let blocks: HashMap<&str, usize> =
-            map.roadblocks.iter().enumerate().map(|(i, r)| (r.id.as_str(), i)).collect();
+        let blocks: HashMap<&str, usize> = map.roadblocks.iter().enumerate().map(|(i, r)| (r.id.as_str(), i)).collect();
         let mut graph = RoadGraph {
             scene,
             lanes,

@@ -114,16 +114,19 @@ pub fn headed(line: &[Point]) -> Vec<Pose> {
 /// `None` without vertices.
 pub fn point_along(line: &[Point], progress: f64) -> Option<Point> {
     let &first = line.first()?;
-    let lengths = || line.windows(2).map(|p| (p[1][0] - p[0][0], p[1][1] - p[0][1])).map(|(x, y)| (x * x + y * y).sqrt());
+    let lengths =
+        || line.windows(2).map(|p| (p[1][0] - p[0][0], p[1][1] - p[0][1])).map(|(x, y)| (x * x + y * y).sqrt());
     let target = if progress < 0.0 { progress + lengths().sum::<f64>() } else { progress };
-    if !(target > 0.0) {
+    if target.is_nan() || target <= 0.0 {
         return Some(first);
     }
     let mut passed = 0.0;
     for (pair, length) in line.windows(2).zip(lengths()) {
         if passed + length > target {
             let t = (target - passed) / length;
-            return Some([0, 1].map(|i| if t <= 0.0 { pair[0][i] } else { (pair[1][i] - pair[0][i]) * t + pair[0][i] }));
+            return Some(
+                [0, 1].map(|i| if t <= 0.0 { pair[0][i] } else { (pair[1][i] - pair[0][i]) * t + pair[0][i] }),
+            );
         }
         passed += length;
     }

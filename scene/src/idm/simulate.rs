@@ -50,8 +50,7 @@ impl IdmTraffic {
 
     fn ego(&self, state: &State) -> Ego {
         let center = if self.quirks.rear_axle_box { [state.x, state.y] } else { state.center() };
-        let footprint =
-            OrientedBox { center, heading: state.heading, length: vehicle::LENGTH, width: vehicle::WIDTH };
+        let footprint = OrientedBox { center, heading: state.heading, length: vehicle::LENGTH, width: vehicle::WIDTH };
         let shape = Shape::new(vec![footprint.corners().to_vec()]);
         Ego { pose: state.pose(), speed: state.speed(), center, shape }
     }

@@ -45,9 +45,8 @@ impl Forecast {
         let footprint = ego.footprint().corners();
         let movers: Vec<Mover> = nearest_objects(scene, ego.center()).into_iter().filter_map(Mover::new).collect();
         let lights = red_polygons(scene, graph, lanes);
-        let touches = |ring: &[Point]| {
-            Shape::new(vec![ring.to_vec()]).intersects(&Shape::new(vec![footprint.to_vec()]))
-        };
+        let touches =
+            |ring: &[Point]| Shape::new(vec![ring.to_vec()]).intersects(&Shape::new(vec![footprint.to_vec()]));
         let ignored: Vec<bool> = movers
             .iter()
             .map(|m| touches(&m.corners(0)))
@@ -147,12 +146,9 @@ fn nearest_objects(scene: &Scene, center: Point) -> Vec<&Track2Hz> {
         (d <= RADIUS).then_some(d)
     };
     let mut found = Vec::new();
-    for (kind, most) in [
-        (None, 50),
-        (Some(AgentType::Vehicle), 50),
-        (Some(AgentType::Pedestrian), 25),
-        (Some(AgentType::Bicycle), 10),
-    ] {
+    for (kind, most) in
+        [(None, 50), (Some(AgentType::Vehicle), 50), (Some(AgentType::Pedestrian), 25), (Some(AgentType::Bicycle), 10)]
+    {
         let wanted = |t: &&Track2Hz| kind.map_or(!t.kind.is_agent(), |k| t.kind == k);
         let mut group: Vec<(f64, &Track2Hz)> =
             scene.agents_2hz.iter().filter(wanted).filter_map(|t| Some((distance(t)?, t))).collect();

@@ -103,8 +103,11 @@ pub fn plan(scene: &Scene, version: Version, compat: Compat) -> Result<Vec<Pose>
     let mut proposals: Vec<(Corridor, Rollout)> = Vec::new();
     for path in paths::beside(&line) {
         let (vertices, length) = (path.poses().len(), path.end());
-        let corridor = Corridor::new(path, &ego, &speeds)
-            .ok_or_else(|| ClosedError::Centerline { scene: scene.name.clone(), vertices, length })?;
+        let corridor = Corridor::new(path, &ego, &speeds).ok_or_else(|| ClosedError::Centerline {
+            scene: scene.name.clone(),
+            vertices,
+            length,
+        })?;
         let mut rollouts = speeds.map(|target| corridor.start(&ego, target));
         (1..STATES).for_each(|k| corridor.advance(&mut rollouts, k, &forecast, quirks));
         proposals.extend(rollouts.map(|r| (corridor.clone(), r)));
