@@ -148,9 +148,7 @@ impl Judge {
             match traffic {
                 Ok(traffic) => {
                     let scores = match subject {
-                        Subject::Reference => {
-                            score_states(&cache, traffic, &states, None, self.filter, &mut workspace)
-                        }
+                        Subject::Reference => score_states(&cache, traffic, &states, None, self.filter, &mut workspace),
                         Subject::Plan { plan, previous, .. } => {
                             let previous = self.previous(scene, &cache, previous.as_ref())?;
                             let proposal = Proposal { plan, previous: previous.as_ref() };

@@ -59,16 +59,7 @@ fn between(knots: &[(usize, Detection)], frames: usize) -> Vec<Option<Detection>
     (0..frames).map(at).collect()
 }
 
-/// The logged poses relative to the present one. As in the reference, the inverse of the present pose is applied as a
-/// matrix: at large world coordinates that costs some digits.
+/// The logged poses relative to the present one.
 pub fn human_poses(scene: &Scene) -> Vec<Pose> {
-    let Pose { x, y, heading } = scene.ego.pose;
-    let (sin, cos) = heading.sin_cos();
-    let origin = [-(cos * x + sin * y), sin * x - cos * y];
-    let relative = |p: &Pose| Pose {
-        x: cos * p.x + sin * p.y + origin[0],
-        y: cos * p.y - sin * p.x + origin[1],
-        heading: wrap_angle(p.heading - heading),
-    };
-    scene.future_poses.iter().map(relative).collect()
+    scene.future_poses.iter().map(|p| p.into_frame(scene.ego.pose)).collect()
 }

@@ -61,10 +61,10 @@ fn join(graph: &RoadGraph<'_>, given: Vec<usize>, current: usize, candidates: &[
 fn fill_gaps(graph: &RoadGraph<'_>, route: &[usize]) -> Vec<usize> {
     let mut filled: Vec<usize> = Vec::with_capacity(route.len());
     for &block in route {
-        if let Some(&before) = filled.last().filter(|b| !graph.neighbours(block, false).contains(b)) {
-            if let Some(way) = graph.search(before, &[block], true, FORWARD).filter(|way| way.len() >= 3) {
-                filled.extend(&way[1..way.len() - 1]);
-            }
+        let gap = filled.last().copied().filter(|b| !graph.neighbours(block, false).contains(b));
+        let way = gap.and_then(|before| graph.search(before, &[block], true, FORWARD));
+        if let Some(way) = way.filter(|way| way.len() >= 3) {
+            filled.extend(&way[1..way.len() - 1]);
         }
         filled.push(block);
     }

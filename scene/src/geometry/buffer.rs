@@ -34,7 +34,7 @@ const SAMPLED: usize = 10;
 pub fn buffer_line(line: &[Point], distance: f64, cap: Cap) -> Vec<Point> {
     let mut line = line.to_vec();
     line.dedup();
-    if !(distance > 0.0) {
+    if distance.is_nan() || distance <= 0.0 {
         return Vec::new();
     }
     let (first, last) = match (line.first(), line.last()) {

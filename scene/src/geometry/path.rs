@@ -117,7 +117,7 @@ pub fn point_along(line: &[Point], progress: f64) -> Option<Point> {
     let lengths =
         || line.windows(2).map(|p| (p[1][0] - p[0][0], p[1][1] - p[0][1])).map(|(x, y)| (x * x + y * y).sqrt());
     let target = if progress < 0.0 { progress + lengths().sum::<f64>() } else { progress };
-    if !(target > 0.0) {
+    if target.is_nan() || target <= 0.0 {
         return Some(first);
     }
     let mut passed = 0.0;

@@ -102,7 +102,9 @@ impl Car {
         let start = self.clamped(self.progress - half);
         let end = self.clamped(self.progress + half + self.speed * config.headway);
         let outline = buffer_line(&self.piece(start, end), self.width / 2.0, Cap::Flat);
-        self.claimed = Shape::new(vec![outline, self.footprint().corners().to_vec()]);
+        let mut corners = self.footprint().corners();
+        corners.reverse();
+        self.claimed = Shape::new(vec![outline, corners.to_vec()]);
     }
 
     /// The path between two places; its last or first segment when both are its end or its start.

@@ -100,7 +100,7 @@ impl IdmTraffic {
         let bounds: Vec<_> = ahead.iter().map(|&e| *shape(e).bounds()).collect();
         let mut nearest: Option<(f64, Entry)> = None;
         for entry in str_order(&bounds).into_iter().map(|i| ahead[i]) {
-            let gap = me.claimed.distance(shape(entry));
+            let gap = me.claimed.rounded_distance(shape(entry));
             if nearest.is_none_or(|(least, _)| gap < least) {
                 nearest = Some((gap, entry));
             }

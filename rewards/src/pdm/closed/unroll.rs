@@ -41,7 +41,7 @@ impl Corridor {
     pub fn new(path: Path, ego: &State, targets: &[f64; POLICIES]) -> Option<Corridor> {
         let line = path.line();
         let start = line.project([ego.x, ego.y])?.progress;
-        if !(path.end() > 0.0) {
+        if path.end().is_nan() || path.end() <= 0.0 {
             return None;
         }
         let fastest = targets.iter().copied().fold(f64::NEG_INFINITY, f64::max).abs();
