@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn rounds_half_to_even() {
-        assert_eq!(round8(0.125e-7), 0.12e-7 * 1.0);
+        assert_eq!((round8(0.5e-8), round8(1.5e-8), round8(-2.5e-8)), (0.0, 2e-8, -2e-8));
         assert_eq!(round8(-1.234567891), -1.23456789);
         assert_eq!(round8(3e9), 3e9);
         assert!(round8(f64::NAN).is_nan());
