@@ -41,13 +41,7 @@ pub(super) fn step(progress: f64, speed: f64, target: f64, lead: &Lead) -> (f64,
     let wanted = MIN_GAP + speed * HEADWAY + speed * (speed - lead.speed) / (2.0 * (ACCEL * DECEL).sqrt());
     let gap = (lead.progress - progress - lead.rear).max(MIN_GAP);
     let acceleration = ACCEL * (1.0 - (speed / target).powi(EXPONENT) - (wanted / gap).powi(2));
-    // Comparisons keep a NaN (speed 0 on a lane with limit 0), as numpy's clip does.
-    let clipped = if acceleration < -DECEL {
-        -DECEL
-    } else if acceleration > ACCEL {
-        ACCEL
-    } else {
-        acceleration
-    };
+    // A NaN (speed 0 on a lane with limit 0) stays one, as in numpy.
+    let clipped = acceleration.clamp(-DECEL, ACCEL);
     (progress + INTERVAL * speed, speed + INTERVAL * clipped)
 }
