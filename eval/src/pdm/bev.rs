@@ -81,7 +81,7 @@ pub fn bev(scene: &Scene, tracks: &[Track], states: &[State; STATES], entry: &En
         view.line(&mut out, "driven", &points);
     }
     for track in tracks {
-        agent(&mut out, &view, track, moment.step);
+        agent(&mut out, &view, track, &moment, &states[moment.step.min(STATES - 1)]);
     }
     ego(&mut out, &view, states, &moment);
     view.scale(&mut out);
@@ -108,7 +108,8 @@ fn class(kind: AgentType) -> &'static str {
 }
 
 /// Where it goes as a line, where it is at the start as an outline, and where it is at the moment in full.
-fn agent(out: &mut String, view: &View, track: &Track, step: usize) {
+fn agent(out: &mut String, view: &View, track: &Track, moment: &Moment, ego: &State) {
+    let step = moment.step;
     let seen: Vec<Point> = track.frames.iter().take(STATES).flatten().map(|d| [d[0], d[1]]).collect();
     if seen.windows(2).any(|pair| matches!(pair, [a, b] if (a[0] - b[0]).hypot(a[1] - b[1]) > 0.01)) {
         view.line(out, "trail", &seen);
@@ -123,7 +124,9 @@ fn agent(out: &mut String, view: &View, track: &Track, step: usize) {
         let speed = now[3].hypot(now[4]);
         let words = format!("{} {}, {speed:.1} m/s", class(track.kind), track.token);
         let shape = shape(now);
-        view.ring(out, class(track.kind), &shape.corners(), &words);
+        let hit = moment.what.contains("collision") && shape.intersects(&ego.footprint());
+        let class = if hit { format!("{} hit", class(track.kind)) } else { class(track.kind).to_owned() };
+        view.ring(out, &class, &shape.corners(), &words);
         if track.kind.is_agent() && track.length > 1.5 {
             view.nose(out, &shape);
         }

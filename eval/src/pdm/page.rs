@@ -28,12 +28,14 @@ const EXTRA: &str = "
 .bev .path{fill:none;stroke:var(--accent);stroke-width:1.6}
 .bev .start,.bev .end{fill:var(--accent);fill-opacity:.35;stroke:var(--accent);stroke-width:1.6}
 .bev .fault,.key .fault{fill:rgb(var(--bad));fill-opacity:.45;stroke:rgb(var(--bad));stroke-width:2}
+.bev .hit{stroke:rgb(var(--bad));stroke-width:2.4}
 .bev .nose{fill:none;stroke:var(--ink);stroke-width:1.4}
 .bev text{font:600 12.5px system-ui,sans-serif;fill:var(--ink);text-anchor:middle;paint-order:stroke;stroke:var(--ground);stroke-width:4px;stroke-linejoin:round}
 .bev .what{fill:rgb(var(--bad));font-size:13.5px}.bev .metres{font-weight:500;font-size:11px}
 .bev .scale{fill:none;stroke:var(--ink);stroke-width:1.4}
 .key{display:flex;flex-wrap:wrap;gap:6px 18px;font-size:13px;color:var(--dim);margin:8px 0 14px;--road:#c9ced6}
 .key span{display:inline-flex;align-items:center;gap:6px}.key svg{width:26px;height:12px}
+.scores{font-size:12.5px}.scores th,.scores td{padding:5px 5px}.scores td:first-child{white-space:nowrap}
 .chips{display:flex;flex-wrap:wrap;gap:4px 12px;font-size:12.5px;font-variant-numeric:tabular-nums}.chips b{font-weight:650}
 .chips .low{color:rgb(var(--bad))}.indent{padding-left:24px!important;color:var(--dim)}
 ";
@@ -61,7 +63,7 @@ pub fn page(title: &str, table: &Table, cases: &[&Case]) -> String {
     if !cases.is_empty() {
         let _ = write!(
             out,
-            "<h2>Worst cases</h2><p class=\"dim\">{} shown, at most a third of one reason.</p>",
+            "<h2>Worst cases</h2><p class=\"dim\">{} shown, at most a third of one reason and two of a scene.</p>",
             cases.len()
         );
         out += &key();
@@ -108,7 +110,7 @@ fn two_stage(s: &Stages) -> String {
 }
 
 fn lines(table: &Table) -> String {
-    let mut out = String::from("<div class=\"panel\"><table class=\"wide\"><thead><tr><th></th>");
+    let mut out = String::from("<div class=\"panel\"><table class=\"wide scores\"><thead><tr><th></th>");
     for column in table.columns() {
         let _ = write!(out, "<th title=\"{}\">{}</th>", escape(column.long), column.short);
     }

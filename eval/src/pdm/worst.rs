@@ -1,8 +1,11 @@
-//! The worst trajectories of a run, kept as pictures while scenes stream by: at most a few of each reason, so that one
-//! kind of failure does not hide the others.
+//! The worst trajectories of a run, kept as pictures while scenes stream by: at most a few of each reason and two of a
+//! scene, so that one kind of failure or one hard scene does not hide the others.
 
 use super::entry::Entry;
 use std::collections::BTreeMap;
+
+/// Most of one scene.
+const OF_A_SCENE: usize = 2;
 
 /// A trajectory worth looking at.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +38,10 @@ impl Worst {
     /// Whether this one belongs among them: not perfect, and worse than what is kept of its reason.
     pub fn wants(&self, entry: &Entry) -> bool {
         let kept = self.kept.get(entry.reason());
+        let same = self.kept.values().flatten().filter(|case| case.entry.scene == entry.scene);
+        if same.filter(|case| case.entry.total() <= entry.total()).count() >= OF_A_SCENE {
+            return false;
+        }
         let full = kept.filter(|kept| kept.len() >= self.of_a_reason());
         let last = full.and_then(|kept| kept.last()).map_or(f64::INFINITY, |case| case.entry.total());
         self.limit > 0 && entry.total() < 1.0 - 1e-9 && entry.total() < last
@@ -55,6 +62,12 @@ impl Worst {
     pub fn cases(&self) -> Vec<&Case> {
         let mut all: Vec<&Case> = self.kept.values().flatten().collect();
         all.sort_by(|a, b| a.entry.total().total_cmp(&b.entry.total()).then(a.order.cmp(&b.order)));
+        let mut of_a_scene: BTreeMap<&str, usize> = BTreeMap::new();
+        all.retain(|case| {
+            let n = of_a_scene.entry(case.entry.scene.as_str()).or_default();
+            *n += 1;
+            *n <= OF_A_SCENE
+        });
         all.truncate(self.limit);
         all
     }
