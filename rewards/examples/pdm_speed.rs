@@ -1,7 +1,8 @@
 //! Trajectories scored per CPU second on one thread, with every sub-score:
 //! `cargo run --release -p reinsman-rewards --example pdm_speed [-- seconds per row]`.
 //!
-//! User CPU time of this process; scenes are the test fixtures. Proposals repeat the fixture's eight plans.
+//! User CPU time of this process; scenes are the test fixtures, visited in turn. Every proposal of a batch differs: the
+//! fixture's eight plans, stretched and turned a little.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "../tests/navsim/fixture.rs"]
@@ -26,10 +27,24 @@ struct Prepared {
     previous: Vec<PreviousPlan>,
 }
 
+/// Largest batch.
+const MOST: usize = 256;
+
+/// One of the fixture's plans, driven a little faster or slower and turned a little: no two are equal.
+fn varied(case: &Case, i: usize) -> Trajectory {
+    let p = &case.proposals[i % case.proposals.len()];
+    let round = (i / case.proposals.len()) as f64;
+    let (stretch, turn) = (1.0 + 0.004 * round * (-1f64).powf(round), 0.002 * round * (round * 2.4).sin());
+    let pose = |q: &scene::Pose| {
+        scene::Pose::new(q.x * stretch, q.y * stretch, q.heading).out_of_frame(scene::Pose::new(0.0, 0.0, turn))
+    };
+    Trajectory { step: p.interval, poses: p.poses.iter().map(pose).collect() }
+}
+
 fn prepare(case: &Case, version: Version) -> Prepared {
     let cache = MetricCache::new(&case.scene, version, Compat::reference()).unwrap();
     let previous = |p: &fixture::ProposalCase| cache.previous(case.previous_ego(), &p.previous_plan()).unwrap();
-    let plans = case.proposals.iter().map(|p| p.plan()).collect();
+    let plans = (0..MOST).map(|i| varied(case, i)).collect();
     let previous = case.proposals.iter().map(previous).collect();
     Prepared { cache, plans, previous }
 }
@@ -52,12 +67,11 @@ fn main() {
     for (metric, version) in [("epdms", Version::V2), ("pdms", Version::V1)] {
         let scenes: Vec<Prepared> = cases.iter().map(|c| prepare(c, version)).collect();
         let ec = version == Version::V2;
-        let proposal = |s: &'_ Prepared, i: usize| -> (usize, bool) { (i % s.plans.len(), ec) };
         for (call, filter) in [("official_call", Filter::Off), ("official_call_human", Filter::Human)] {
             measure(&format!("{metric}_{call}"), seconds, || {
                 for s in &scenes {
-                    for i in 0..s.plans.len() {
-                        let p = Proposal { plan: &s.plans[i], previous: ec.then_some(&s.previous[i]) };
+                    for (plan, previous) in s.plans.iter().zip(&s.previous) {
+                        let p = Proposal { plan, previous: ec.then_some(previous) };
                         black_box(score_official(&s.cache, &s.cache.log_replay, p, filter, &mut workspace).unwrap());
                     }
                 }
@@ -68,10 +82,7 @@ fn main() {
             let mut scores = Vec::new();
             let mut batches: Vec<Vec<Proposal<'_>>> = Vec::new();
             for s in &scenes {
-                let one = |i| {
-                    let (k, ec) = proposal(s, i);
-                    Proposal { plan: &s.plans[k], previous: ec.then_some(&s.previous[k]) }
-                };
+                let one = |i| Proposal { plan: &s.plans[i], previous: ec.then_some(&s.previous[i % s.previous.len()]) };
                 batches.push((0..size).map(one).collect());
             }
             measure(&format!("{metric}_batch_{size}"), seconds, || {
@@ -95,7 +106,7 @@ fn main() {
 
 fn stages(metric: &str, seconds: f64, scenes: &[Prepared], version: Version, workspace: &mut Workspace) {
     let simulated: Vec<Vec<_>> =
-        scenes.iter().map(|s| s.plans.iter().map(|p| s.cache.simulate(p).unwrap()).collect()).collect();
+        scenes.iter().map(|s| s.plans.iter().take(8).map(|p| s.cache.simulate(p).unwrap()).collect()).collect();
     type Stage<'a> = &'a mut dyn FnMut(&Prepared, usize, &[scene::dynamics::State; 41]);
     let each = |name: &str, work: Stage<'_>| {
         measure(&format!("  {metric} {name}"), seconds, || {

@@ -15,6 +15,8 @@ const CELL: f64 = 2.0;
 const REACH: f64 = 150.0;
 /// Cells are treated as this much larger, metres, so that rounding in the cell index cannot matter.
 const PAD: f64 = 1e-5;
+/// Metres beyond a cell where edges are put of which only the beginning matters.
+const FAR: f64 = 1000.0;
 /// Relative rounding error of the plain orientation test (Shewchuk).
 const ROUNDING: f64 = 3.330_669_073_875_471_6e-16;
 /// Most lanes of a map: [`Sets`] has sizes up to here.
@@ -144,12 +146,16 @@ impl Grid {
                 }
             }
         }
+        let mut here = Vec::new();
         for row in rows.clone() {
             let mut inside = None;
+            let height = self.cell_bounds(columns.start, row);
+            here.clear();
+            here.extend(edges.iter().filter(|[a, b]| a[1] <= height.max[1] && b[1] >= height.min[1]));
             for column in columns.clone() {
                 let cell = &mut found[row * self.columns + column];
                 if near[at(row, column)] {
-                    let (parity, kept) = decisive(&edges, &self.cell_bounds(column, row));
+                    let (parity, kept) = decisive(&here, &self.cell_bounds(column, row));
                     cell.passing.push((class, parity, kept));
                     inside = None;
                     continue;
@@ -323,21 +329,35 @@ fn side(a: Point, b: Point, cell: &Aabb) -> i8 {
     }
 }
 
-/// The edges that decide inside a cell, and the parity of those that the ray towards +x crosses from all of it.
+/// The edges that decide inside a cell, and whether a point of it that crosses none of them is inside.
+///
+/// An edge wholly to the right is crossed by the ray towards +x when `a.y <= y < b.y`, that is when exactly one of
+/// `y >= a.y` and `y >= b.y` holds. Along a chain of such edges these conditions cancel except at its ends, and ends
+/// outside the cell's rows are constant. What is left is put as an edge far to the right that begins there.
 fn decisive(edges: &[[Point; 2]], cell: &Aabb) -> (bool, Vec<[Point; 2]>) {
-    let (mut parity, mut kept) = (false, Vec::new());
+    let (mut parity, mut kept, mut ends) = (false, Vec::new(), Vec::new());
     for &[a, b] in edges {
         if a[1] > cell.max[1] || b[1] < cell.min[1] || a[0].max(b[0]) < cell.min[0] {
             continue;
         }
-        let side = side(a, b, cell);
-        let always = side > 0 && a[1] <= cell.min[1] && b[1] > cell.max[1];
-        if always {
-            parity = !parity;
-        } else if side >= 0 {
+        let side = if a[0].min(b[0]) > cell.max[0] { 1 } else { side(a, b, cell) };
+        if side == 0 {
             kept.push([a, b]);
+        } else if side > 0 {
+            for y in [a[1], b[1]] {
+                if y <= cell.min[1] {
+                    parity = !parity;
+                } else if y <= cell.max[1] {
+                    match ends.iter().position(|&e| e == y) {
+                        Some(same) => _ = ends.swap_remove(same),
+                        None => ends.push(y),
+                    }
+                }
+            }
         }
     }
+    let far = [cell.max[0] + FAR, cell.max[1] + FAR];
+    kept.extend(ends.into_iter().map(|y| [[far[0], y], far]));
     (parity, kept)
 }
 

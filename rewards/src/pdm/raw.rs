@@ -17,6 +17,13 @@ pub struct Workspace {
     pub(super) now: Features,
 }
 
+impl Workspace {
+    /// Bytes of heap memory that the buffers hold.
+    pub fn heap_bytes(&self) -> usize {
+        self.ignored.heap_bytes() + self.felt.heap_bytes() + self.knots.heap_bytes()
+    }
+}
+
 /// The sub-scores of one simulated drive among the agents of `observation`. `with_past`: whether history comfort sees
 /// ego's past (v2; the human of the filter and PDM-Closed's own search are scored without, which makes it 1).
 pub fn raw_scores(
