@@ -1,5 +1,5 @@
 //! NAVSIM files, from outside: submissions both ways, logs as scenes, our JSON lines, and what bad ones say.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::result_large_err, missing_docs)]
 
 use data::{
     DataError,
