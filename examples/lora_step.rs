@@ -45,7 +45,7 @@ fn main() {
     ids.push(1044);
     ids.extend((0..110).map(|i| 30 + i * 7));
     let visuals = [Visual::image([1, 32, 32])];
-    let row = Row { ids: &ids, visuals: &visuals };
+    let row = Row::new(&ids, &visuals);
     let mut adam = AdamW::new(vlm.vars(), AdamWOptions::default()).unwrap();
     for step in 0..steps {
         let (t, c) = (Instant::now(), cpu());

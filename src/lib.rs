@@ -2,10 +2,12 @@
 //!
 //! Data flows one way: `vlm` (models) <- `policy` (what can drive) <- `train` <- `cli` (verbs).
 //! `bench` measures what the first three cost. `settings` turns what was typed into checked options; `error` is what
-//! everything returns. `files` (atomic writes), `hub` (models by name) and `streams` (random numbers) serve all of them.
+//! everything returns. `device` (where models compute), `files` (atomic writes), `hub` (models by name) and `streams` (random numbers)
+//! serve all of them.
 
 pub mod bench;
 pub mod cli;
+pub mod device;
 pub mod error;
 pub mod files;
 pub mod hub;

@@ -259,7 +259,7 @@ fn whole(planner: &Planner, question: &reinsman::policy::Question, answer: &str)
     let mut ids = encoded.ids.clone();
     ids.extend(planner.encoder.tokenizer.encode_text(answer).unwrap());
     let visuals: Vec<Visual> = encoded.grids.iter().map(|grid| Visual::image(*grid)).collect();
-    let batch = Batch::right_padded(planner.vlm.config(), &[Row { ids: &ids, visuals: &visuals }], 0).unwrap();
+    let batch = Batch::right_padded(planner.vlm.config(), &[Row::new(&ids, &visuals)], 0).unwrap();
     let (_, images) = planner.batch(&[&encoded]).unwrap();
     let hidden = planner.vlm.forward(&batch, images.as_ref(), None, None).unwrap();
     let prompt = encoded.ids.len();

@@ -208,5 +208,8 @@ fn the_program_trains_and_answers_on_quantized_weights() {
     let frame = toy.text("frame0.png");
     toy.run(&["plan", &frame, "--model", &run, "--out", &toy.text("plan.png")]).ok();
     toy.run(&["plan", &frame, "--model", &run, "--quant", "none", "--out", &toy.text("plan.png")]).ok();
-    toy.run(&["plan", &frame, "--model", &run, "--quant", "q3"]).fails(2, &["q3", "q4_k"]);
+    let held = toy.run(&["doctor", "--model", &run, "--quant", "q8_0"]).ok().stdout;
+    assert!(held.contains("tensors q8_0") && held.contains("tensors f32"), "{held}");
+    let refused = toy.run(&["plan", &frame, "--model", &run, "--quant", "q3"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("known are none, q4_k, q6_k and q8_0"));
 }

@@ -69,7 +69,7 @@ fn programs(command: &str) -> Vec<&str> {
 
 /// Commands that build or set up are looked at, not run. True for such.
 fn only_looked_at(command: &str) -> bool {
-    if command.starts_with("cargo install --path .") {
+    if command.starts_with("cargo install --path .") || command.starts_with("cargo build --release --features") {
         return true;
     }
     if command.starts_with("cargo test") {

@@ -29,7 +29,7 @@ pub fn vision_tower(vlm: &Vlm, repeats: usize) -> Result<Measured> {
     let prompts = Prompts::new(vlm.config(), 1, TEXT)?;
     let took = best(1, repeats, || {
         black_box(vlm.encode_images(&prompts.pixels, &prompts.grids)?);
-        Ok(())
+        Ok(vlm.device().synchronize()?)
     })?;
     Ok(Measured::new("vision_tower_1024_patches", took, Unit::PerSecond(SIDE * SIDE, "patches")))
 }

@@ -53,7 +53,7 @@ impl Prompts {
     pub fn batch(&self, config: &VlmConfig) -> Result<Batch> {
         let visuals = Visual::images(&self.grids);
         let rows: Vec<Row> =
-            self.ids.iter().zip(&visuals).map(|(ids, v)| Row { ids, visuals: std::slice::from_ref(v) }).collect();
+            self.ids.iter().zip(&visuals).map(|(ids, v)| Row::new(ids, std::slice::from_ref(v))).collect();
         Batch::left_padded(config, &rows, 0)
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Measured, Unit, best_lap, clock::Lap, decode, pictures, train};
 use crate::{
+    device::{self, Choice},
     error::{Failure, Result},
     vlm::{
         LoadOptions, LoraSpec, Trainable, Vlm, VlmConfig,
@@ -63,8 +64,10 @@ pub struct Setup {
     pub config: VlmConfig,
     /// Parameters of that shape.
     pub parameters: usize,
-    /// Format of the frozen matrices; `None` is f32.
+    /// Format of the frozen matrices; `None` is that of the arithmetic.
     pub quant: Option<Kind>,
+    /// Where to measure.
+    pub device: Choice,
     /// Measured runs of an item.
     pub repeats: usize,
 }
@@ -74,10 +77,10 @@ impl Setup {
     ///
     /// # Errors
     /// A shape that is too large for any machine.
-    pub fn new(config: VlmConfig, quant: Option<Kind>, repeats: usize) -> Result<Self> {
+    pub fn new(config: VlmConfig, quant: Option<Kind>, device: Choice, repeats: usize) -> Result<Self> {
         let tensors = layout(&config)?.tensors;
         let parameters = tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        Ok(Setup { config, parameters, quant, repeats })
+        Ok(Setup { config, parameters, quant, device, repeats })
     }
 
     /// Whether the model counts as large.
@@ -88,7 +91,10 @@ impl Setup {
     fn model(&self, trainable: Trainable) -> Result<Vlm> {
         let weights = Weights::tiled(&self.config, &layout(&self.config)?, 0)?;
         let quant = self.quant.map(store::Options::new);
-        Vlm::from_weights(self.config.clone(), &weights, &LoadOptions { trainable, quant, ..LoadOptions::default() })
+        let device = self.device.open()?;
+        let dtype = device::arithmetic(&device);
+        let options = LoadOptions { trainable, quant, device, dtype, ..LoadOptions::default() };
+        Vlm::from_weights(self.config.clone(), &weights, &options)
     }
 
     /// Runs an item in this process. Not for [`Item::Startup`], which needs a fresh one.
@@ -166,7 +172,7 @@ mod tests {
             let list: Vec<String> = list.iter().map(|n| (*n).to_owned()).collect();
             let config = crate::vlm::shapes::config("small").unwrap();
             let parameters = if large { LARGE + 1 } else { LARGE };
-            let setup = Setup { config, parameters, quant, repeats: 1 };
+            let setup = Setup { config, parameters, quant, device: Choice::Cpu, repeats: 1 };
             select(&list, &setup).map(|items| items.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
         };
         assert_eq!(names(&["decode_b8", "decode_b1"], false, None).unwrap(), ["decode_b1", "decode_b8"]);

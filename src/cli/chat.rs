@@ -11,6 +11,7 @@ pub mod session;
 
 use super::{Shared, parse, plan, print};
 use crate::{
+    device::Choice,
     error::{Failure, Result},
     policy::{
         Decoding, Planner, Source, frames,
@@ -45,6 +46,9 @@ pub struct Args {
     /// Quantize frozen weights while loading: none, q4_k, q6_k or q8_0 (default: as an adapter was trained)
     #[arg(long, value_name = "KIND", value_parser = parse::quant)]
     pub quant: Option<Quant>,
+    /// Where to compute: auto, cpu, cuda or cuda:N; auto takes the first GPU that this binary can use
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse::device)]
+    pub device: Choice,
     /// The frame (default: a bundled one)
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
@@ -80,7 +84,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
             prompts: args.prompts.as_deref(),
             quant: args.quant.unwrap_or_default(),
             note: shared.note(),
-            ..Options::default()
+            ..Options::on(args.device)?
         },
     )?;
     // A conversation that outgrows the model is refused instead of answered badly.

@@ -1,14 +1,17 @@
 //! `reinsman doctor`: what this machine offers, whether arithmetic and disk do what they should, and how to fix what does
 //! not. Exit 4 when something would make a run fail. Asked for in every bug report.
 
-use super::{Shared, print, print_json};
+mod weights;
+
+use super::{Shared, parse, print, print_json};
 use crate::{
+    device::{self, Choice},
     error::{Failure, Result, human_bytes},
     memory::Memory,
     policy::{
         Planner, Source,
         frames::BUNDLED,
-        planner::{Options, embedded_weights},
+        planner::{Options, Quant, embedded_weights},
     },
     train::lock::host,
     vlm::image::{Loading, Rgb},
@@ -21,6 +24,7 @@ use std::{fs::File, io::Write, path::Path, time::Instant};
 const EXAMPLES: &str = "Examples:
   reinsman doctor
   reinsman doctor --out runs/a                # also check the disk of that folder
+  reinsman doctor --model models/a --quant q4_k   # also how its weights would be held
   reinsman doctor --json > doctor.json        # for a bug report";
 
 /// What can be typed after `doctor`.
@@ -30,6 +34,12 @@ pub struct Args {
     /// Folder whose disk is checked
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: std::path::PathBuf,
+    /// Model whose weights are listed by format
+    #[arg(long, value_name = "PATH")]
+    pub model: Option<std::path::PathBuf>,
+    /// List them as quantized to q4_k, q6_k, q8_0 or none
+    #[arg(long, value_name = "KIND", requires = "model", value_parser = parse::quant)]
+    pub quant: Option<Quant>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -67,7 +77,7 @@ impl Check {
 /// # Errors
 /// Exit 4 when a check says that runs would fail.
 pub fn run(args: &Args, _shared: &Shared) -> Result<()> {
-    let checks = [
+    let mut checks = vec![
         Check::fine("version", format!("reinsman {} on {}", env!("CARGO_PKG_VERSION"), host())),
         device(),
         processor(),
@@ -78,6 +88,9 @@ pub fn run(args: &Args, _shared: &Shared) -> Result<()> {
         embedded_model(),
         arithmetic(),
     ];
+    if let Some(model) = &args.model {
+        checks.push(Check::fine("weights", weights::held(model, args.quant.unwrap_or_default())?));
+    }
     if args.json {
         print_json(&as_json(&checks))?
     } else {
@@ -115,9 +128,27 @@ fn as_json(checks: &[Check]) -> serde_json::Value {
     serde_json::json!({"healthy": healthy, "checks": list.collect::<Vec<_>>()})
 }
 
+/// Which devices this binary can use, and whether a GPU multiplies as the processor does.
 fn device() -> Check {
-    let cuda = candle_core::utils::cuda_is_available();
-    Check::fine("device", if cuda { "cpu, cuda" } else { "cpu (built without cuda)" })
+    if !device::built_with_cuda() {
+        return Check::fine("device", format!("cpu (built without CUDA; for NVIDIA GPUs: {})", device::BUILD));
+    }
+    let gpu = match Choice::Cuda(0).open() {
+        Ok(gpu) => gpu,
+        Err(e) => {
+            let check = Check::fine("device", format!("cpu; built with CUDA, but {}", e.message));
+            return check.but(State::Weak, e.hint.unwrap_or_default());
+        }
+    };
+    let memory = device::memory(&gpu)
+        .map_or_else(String::new, |(free, total)| format!(", {} free of {}", human_bytes(free), human_bytes(total)));
+    let check = |found: &str| Check::fine("device", format!("cpu, cuda{memory}: {found}"));
+    let broken = "update the driver, or use --device cpu; report this with the output of --json";
+    match loss_and_gradient(&gpu) {
+        Ok(got) if error_of(got) <= 1e-4 => check(&format!("largest relative error {:.1e}", error_of(got))),
+        Ok(got) => check(&format!("relative error {:.1e}", error_of(got))).but(State::Broken, broken),
+        Err(e) => check(&e.to_string()).but(State::Broken, broken),
+    }
 }
 
 fn processor() -> Check {
@@ -242,9 +273,9 @@ fn asked() -> Result<(String, bool)> {
 /// A matrix product and its gradient against numbers computed elsewhere (plain f64 loops):
 /// `loss = mean(tanh(A B))`, `A[i][k] = ((7 i + 3 k) mod 11 - 4) / 8`, `B[k][j] = ((5 k + 2 j) mod 13 - 5) / 64`.
 fn arithmetic() -> Check {
-    match loss_and_gradient() {
+    match loss_and_gradient(&Device::Cpu) {
         Ok(got) => {
-            let off = got.iter().zip(GOLDEN).map(|(g, w)| ((g - w) / w).abs()).fold(0.0, f64::max);
+            let off = error_of(got);
             let check =
                 Check::fine("arithmetic", format!("matrix product and gradient, largest relative error {off:.1e}"));
             if off <= 1e-5 {
@@ -260,15 +291,19 @@ fn arithmetic() -> Check {
 /// Loss, sum of the absolute gradient, one gradient element.
 const GOLDEN: [f64; 3] = [9.276805511399e-02, 7.382877742325e-01, 2.410724332714e-04];
 
-fn loss_and_gradient() -> candle_core::Result<[f64; 3]> {
+fn error_of(got: [f64; 3]) -> f64 {
+    got.iter().zip(GOLDEN).map(|(g, w)| ((g - w) / w).abs()).fold(0.0, f64::max)
+}
+
+fn loss_and_gradient(device: &Device) -> candle_core::Result<[f64; 3]> {
     let (m, k, n) = (64usize, 48usize, 32usize);
     let at = |i: usize, a: usize, j: usize, b: usize, modulus: usize, middle: f32, scale: f32| {
         (((a * i + b * j) % modulus) as f32 - middle) / scale
     };
     let a: Vec<f32> = (0..m * k).map(|x| at(x / k, 7, x % k, 3, 11, 4.0, 8.0)).collect();
     let b: Vec<f32> = (0..k * n).map(|x| at(x / n, 5, x % n, 2, 13, 5.0, 64.0)).collect();
-    let a = Var::from_vec(a, (m, k), &Device::Cpu)?;
-    let b = Tensor::from_vec(b, (k, n), &Device::Cpu)?;
+    let a = Var::from_vec(a, (m, k), device)?;
+    let b = Tensor::from_vec(b, (k, n), device)?;
     let loss = a.matmul(&b)?.tanh()?.mean_all()?;
     let gradients = loss.backward()?;
     let gradient = gradients.get(&a).ok_or_else(|| candle_core::Error::Msg("no gradient".into()))?;
@@ -284,7 +319,7 @@ mod tests {
 
     #[test]
     fn arithmetic_is_right_here() {
-        assert_eq!(arithmetic().state, State::Fine, "{:?} {:?}", arithmetic(), loss_and_gradient());
+        assert_eq!(arithmetic().state, State::Fine, "{:?} {:?}", arithmetic(), loss_and_gradient(&Device::Cpu));
     }
 
     #[test]

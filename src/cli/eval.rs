@@ -5,6 +5,7 @@
 
 use super::{Shared, parse};
 use crate::{
+    device::Choice,
     error::{Failure, Kind, Result},
     policy::{
         Decoding, Planner, Source,
@@ -51,6 +52,9 @@ pub struct Args {
     /// Quantize frozen weights while loading: none, q4_k, q6_k or q8_0 (default: as an adapter was trained)
     #[arg(long, value_name = "KIND", value_parser = parse::quant)]
     pub quant: Option<Quant>,
+    /// Where to compute: auto, cpu, cuda or cuda:N; auto takes the first GPU that this binary can use
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse::device)]
+    pub device: Choice,
     /// Labelled records; may be several (default: the bundled held-out set)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub data: Vec<PathBuf>,
@@ -199,7 +203,7 @@ fn load(args: &Args, shared: &Shared) -> Result<Planner> {
             prompts: args.prompts.as_deref(),
             quant: args.quant.unwrap_or_default(),
             note: shared.note(),
-            ..Options::default()
+            ..Options::on(args.device)?
         },
     )
 }

@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "Examples:
-  reinsman export --model runs/a --merge bf16 --out models/a  # the newest checkpoint, adapter merged in
-  reinsman export --model runs/a --gguf q4_k --out models/a-gguf  # model-Q4_K.gguf and mmproj-F16.gguf
+  reinsman export --model runs/a --merge bf16 --out models/a  # newest checkpoint, adapter merged
+  reinsman export --model runs/a --gguf q4_k --out models/g  # model-Q4_K.gguf and mmproj-F16.gguf
   reinsman export --model runs/a --merge f16 --out models/a --force  # over the one there";
 
 /// What can be typed after `export`.

@@ -1,6 +1,10 @@
 //! Checks of single values on the command line; the messages become clap's "invalid value" errors.
 
-use crate::{policy::planner::Quant, vlm::quant::Kind};
+use crate::{
+    device::{ALLOWED, Choice},
+    policy::planner::Quant,
+    vlm::quant::Kind,
+};
 
 /// A whole number of at least one.
 ///
@@ -21,6 +25,14 @@ pub fn quant(text: &str) -> Result<Quant, String> {
         (_, Some(kind)) => Ok(Quant::Kind(kind)),
         _ => Err("known are none, q4_k, q6_k and q8_0".into()),
     }
+}
+
+/// Where to compute.
+///
+/// # Errors
+/// Lists what is known.
+pub fn device(text: &str) -> Result<Choice, String> {
+    Choice::parse(text).ok_or_else(|| format!("known are {ALLOWED}"))
 }
 
 /// The ego speed: finite and not negative.

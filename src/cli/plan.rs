@@ -10,6 +10,7 @@ pub mod view;
 
 use super::{Shared, parse};
 use crate::{
+    device::Choice,
     error::{Failure, Result},
     policy::{
         Planner, Source, frames,
@@ -44,6 +45,9 @@ pub struct Args {
     /// Quantize frozen weights while loading: none, q4_k, q6_k or q8_0 (default: as an adapter was trained)
     #[arg(long, value_name = "KIND", value_parser = parse::quant)]
     pub quant: Option<Quant>,
+    /// Where to compute: auto, cpu, cuda or cuda:N; auto takes the first GPU that this binary can use
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse::device)]
+    pub device: Choice,
     /// Ego speed in metres per second
     #[arg(long, value_name = "M/S", value_parser = parse::speed, allow_negative_numbers = true)]
     pub speed: Option<f64>,
@@ -96,7 +100,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
             prompts: args.prompts.as_deref(),
             quant: args.quant.unwrap_or_default(),
             note: shared.note(),
-            ..Options::default()
+            ..Options::on(args.device)?
         },
     )?;
     let stop = if frames.len() > 1 { Stop::on_signals()? } else { Stop::default() };

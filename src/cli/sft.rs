@@ -6,13 +6,14 @@ mod fit;
 
 use super::{Shared, parse, print, print_json};
 use crate::{
+    device::{self, Choice},
     error::{Failure, Result},
     policy::{
         Language, Planner,
         planner::{Options, Quant},
         source::{self, Source},
     },
-    settings::{self, Draft, Dtype, Settings, Train},
+    settings::{self, Draft, Settings, Train},
     train::{
         checkpoint::Checkpoint,
         progress::Progress,
@@ -23,7 +24,7 @@ use crate::{
     },
     vlm::{LoraSpec, Trainable, lora::Targets, quant::Kind},
 };
-use candle_core::DType;
+use candle_core::Device;
 use data::{ReadOptions, Sample};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,9 @@ pub struct Args {
     /// Quantize frozen weights while loading (QLoRA): none, q4_k, q6_k or q8_0
     #[arg(long, value_name = "KIND", value_parser = parse::quant)]
     pub quant: Option<Quant>,
+    /// Where to compute: auto, cpu, cuda or cuda:N (setting model.device)
+    #[arg(long, value_name = "DEVICE", value_parser = parse::device)]
+    pub device: Option<Choice>,
     /// PEFT adapter folder or name on the hub to continue from
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
@@ -88,7 +92,8 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     if settings.data.train.is_empty() {
         return Err(Failure::usage("no training data").hint("give --data FILE or set data.train"));
     }
-    let start = Start::here("cpu", shared.threads.unwrap_or_else(rayon::current_num_threads));
+    let device = settings.model.device.open()?;
+    let start = Start::here(&device::name(&device), shared.threads.unwrap_or_else(rayon::current_num_threads));
     // The folder is claimed before the long loading, so that a second start fails at once.
     let run = match (&resume, &args.out) {
         _ if args.dry_run => None,
@@ -114,7 +119,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
         false => taught(&language, &settings, &settings.data.val).map_err(|e| e.context("data.val"))?,
     };
     // Before the weights, which may take minutes and all memory.
-    let inputs = fit::Inputs { source: &source, samples: &train.samples, survey: &train.survey };
+    let inputs = fit::Inputs { source: &source, device: &device, samples: &train.samples, survey: &train.survey };
     let estimate = fit::Estimate::new(&settings, &inputs)?;
     if args.dry_run && !shared.quiet && !args.json {
         print(&estimate.line())?;
@@ -122,7 +127,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     if let Some(warning) = estimate.check(&settings, &inputs, args.memory_anyway)? {
         progress.note(&warning);
     }
-    let planner = load(&settings, &source, shared.note())?;
+    let planner = load(&settings, &source, &device, shared.note())?;
     let frame = train.survey.frame_tokens();
     let mut trainer = Trainer::new(&planner, &settings, &train.samples, &val.samples, frame)?;
     if !shared.quiet && !args.json {
@@ -188,6 +193,9 @@ fn settings(args: &Args, resume: Option<&Path>) -> Result<Settings> {
         Some(_) => draft.flag("--quant", "model.quant", "none")?,
         None => {}
     }
+    if let Some(device) = args.device {
+        draft.flag("--device", "model.device", device.name())?;
+    }
     if let Some(adapter) = &args.adapter {
         draft.flag("--adapter", "model.adapter", path(adapter))?;
     }
@@ -238,14 +246,16 @@ fn source(settings: &Settings, from: Option<&Checkpoint>) -> Result<Source> {
     })
 }
 
-fn load(settings: &Settings, source: &Source, note: fn(&str)) -> Result<Planner> {
-    let dtype = match settings.model.dtype {
-        Dtype::F32 => DType::F32,
-        Dtype::Bf16 => DType::BF16,
+fn load(settings: &Settings, source: &Source, device: &Device, note: fn(&str)) -> Result<Planner> {
+    let options = Options {
+        trainable: trainable(settings),
+        max_pixels: settings.sft.max_pixels,
+        device: device.clone(),
+        dtype: settings.model.dtype.on(device),
+        quant: quant_of(settings),
+        note,
+        ..Options::default()
     };
-    let max_pixels = settings.sft.max_pixels;
-    let quant = quant_of(settings);
-    let options = Options { trainable: trainable(settings), max_pixels, dtype, quant, note, ..Options::default() };
     Planner::load(source, &options)
 }
 

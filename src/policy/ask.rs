@@ -191,7 +191,7 @@ impl Planner {
         let visuals: Vec<Vec<Visual>> =
             rows.iter().map(|row| row.grids.iter().map(|grid| Visual::image(*grid)).collect()).collect();
         let model_rows: Vec<Row> =
-            rows.iter().zip(&visuals).map(|(row, visuals)| Row { ids: &row.ids, visuals }).collect();
+            rows.iter().zip(&visuals).map(|(row, visuals)| Row::new(&row.ids, visuals)).collect();
         let batch = Batch::left_padded(self.vlm.config(), &model_rows, self.encoder.tokenizer.pad())?;
         // The pictures of a row go through the tower alone: its answer must not depend on its neighbours by rounding.
         let mut features = Vec::new();

@@ -91,7 +91,7 @@ impl Planner {
         ids.extend(texts.first().into_iter().flat_map(|text| &text[..shared]));
         let rest: Vec<Vec<u32>> = texts.iter().map(|text| text[shared..].to_vec()).collect();
         let visuals: Vec<Visual> = seen.encoded.grids.iter().map(|grid| Visual::image(*grid)).collect();
-        let row = Row { ids: &ids, visuals: &visuals };
+        let row = Row::new(&ids, &visuals);
         let batch = Batch::left_padded(self.vlm.config(), &[row], tokenizer.pad())?;
         let logps = self.vlm.continuation_logps(&batch, seen.images.as_ref(), &rest, 1.0)?;
         Ok(logps.iter().map(|word| word.iter().map(|p| f64::from(*p)).sum()).collect())

@@ -7,6 +7,7 @@ use super::{
     source::{self, Source},
 };
 use crate::{
+    device::{self, Choice},
     error::{Failure, Result, io_at},
     vlm::{
         LoadOptions, Trainable, Vlm, VlmConfig,
@@ -92,6 +93,8 @@ pub struct Options<'a> {
     pub prompts: Option<&'a Path>,
     /// What will be trained.
     pub trainable: Trainable,
+    /// Where it computes.
+    pub device: Device,
     /// Compute dtype.
     pub dtype: DType,
     /// Overrides the largest picture, in pixels.
@@ -119,11 +122,23 @@ impl Default for Options<'_> {
         Options {
             prompts: None,
             trainable: Trainable::None,
+            device: Device::Cpu,
             dtype: DType::F32,
             max_pixels: None,
             quant: Quant::AsTrained,
             note: |_| {},
         }
+    }
+}
+
+impl Options<'_> {
+    /// The defaults on a device, in its number format.
+    ///
+    /// # Errors
+    /// Exit 4 for a GPU that does not open.
+    pub fn on(choice: Choice) -> Result<Self> {
+        let device = choice.open()?;
+        Ok(Options { dtype: device::arithmetic(&device), device, ..Options::default() })
     }
 }
 
@@ -261,7 +276,7 @@ fn load_options(options: &Options) -> LoadOptions {
     LoadOptions {
         dtype: options.dtype,
         trainable: options.trainable.clone(),
-        device: Device::Cpu,
+        device: options.device.clone(),
         quant: match options.quant {
             Quant::Kind(kind) => Some(store::Options { note: options.note, ..store::Options::new(kind) }),
             Quant::AsTrained | Quant::Dense => None,

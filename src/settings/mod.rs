@@ -36,8 +36,9 @@ pub struct Settings {
     pub augment: Augment,
 }
 
-/// Settings that a resumed run may change: they do not touch what is computed.
-const FREE_ON_RESUME: &[&str] = &["sft.save_steps", "sft.save_total_limit", "sft.logging_steps", "sft.eval_steps"];
+/// Settings that a resumed run may change: they do not touch what is computed (on another device it rounds differently).
+const FREE_ON_RESUME: &[&str] =
+    &["model.device", "sft.save_steps", "sft.save_total_limit", "sft.logging_steps", "sft.eval_steps"];
 
 /// A setting that differs between two trees.
 #[derive(Debug, Clone, PartialEq)]

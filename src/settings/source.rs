@@ -1,15 +1,40 @@
 //! Settings about what is trained and on what: the model and the data.
 
-use super::knob::{any, choice, each, or_none, section, switch};
+use super::knob::{Setting, any, choice, each, or_none, section, switch};
+use crate::device::{self, Choice};
+use candle_core::{DType, Device};
 use std::path::PathBuf;
+use toml::Value;
+
+impl Setting for Choice {
+    fn read(value: &Value) -> Option<Self> {
+        Choice::parse(value.as_str()?)
+    }
+    fn write(&self) -> Option<Value> {
+        Some(Value::String(self.name()))
+    }
+}
 
 choice! {
     /// Number format of the frozen weights and of the arithmetic.
     pub enum Dtype {
+        /// bf16 on a GPU, f32 on the processor.
+        Auto = "auto",
         /// 32 bits: exact on every machine.
         F32 = "f32" | "float32",
         /// 16 bits with the exponent range of f32: half the memory.
         Bf16 = "bf16" | "bfloat16",
+    }
+}
+
+impl Dtype {
+    /// The format on a device.
+    pub fn on(self, device: &Device) -> DType {
+        match self {
+            Dtype::Auto => device::arithmetic(device),
+            Dtype::F32 => DType::F32,
+            Dtype::Bf16 => DType::BF16,
+        }
     }
 }
 
@@ -46,8 +71,11 @@ section! {
         path: Option<PathBuf> = None, or_none(any("a path"));
         /// PEFT adapter folder or name on the hub to continue from.
         adapter: Option<PathBuf> = None, or_none(any("a path"));
-        /// Number format of weights and arithmetic.
-        dtype: Dtype = Dtype::F32, Dtype::rule();
+        /// Where to compute: the processor or a GPU (in a binary built for one); "auto" takes the first GPU that opens.
+        device: Choice = Choice::Auto, any("auto, cpu, cuda or cuda:N");
+        /// Number format of frozen weights and arithmetic; "auto" is bf16 on a GPU and f32 on the processor. What is trained
+        /// is kept in f32.
+        dtype: Dtype = Dtype::Auto, Dtype::rule();
         /// Block format to quantize frozen weights to while loading (QLoRA); "none" keeps them as dtype.
         quant: Option<Quant> = None, or_none(Quant::rule());
         /// Which weights are trained.

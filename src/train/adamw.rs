@@ -2,16 +2,16 @@
 //! `p -= lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)` (Loshchilov and Hutter 2019; scalars in f64,
 //! elements in f32). One pass over each tensor, written in place.
 //!
-//! The moments live on the host and can be exported and imported as named tensors: a resumed run continues bit by
+//! The moments live beside the weights and can be exported and imported as named tensors: a resumed run continues bit by
 //! bit. A gradient with a NaN or an infinity is refused before anything is written.
 
 use super::{
-    clip::{Gradients, on_host},
+    clip::{Gradients, in_place, on_host},
     pieces::Numbers,
 };
 use crate::error::{Failure, Result};
 use crate::vlm::ops::host::view;
-use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Tensor, Var, bail};
+use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor, Var, bail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
@@ -75,11 +75,29 @@ pub fn is_exempt(name: &str, rank: usize) -> bool {
 /// A variable and what is remembered about it.
 struct Slot {
     var: Var,
-    m: Vec<f32>,
-    v: Vec<f32>,
+    moments: Moments,
     step: u64,
     lr_scale: f64,
     weight_decay: f64,
+}
+
+/// Mean and square mean of the gradients.
+enum Moments {
+    /// In main memory.
+    Host(Vec<f32>, Vec<f32>),
+    /// On the device of the variable, in its shape.
+    Device(Tensor, Tensor),
+}
+
+impl Moments {
+    fn zeros(var: &Var) -> Result<Self> {
+        if in_place(var) {
+            let n = var.elem_count();
+            return Ok(Moments::Host(vec![0.; n], vec![0.; n]));
+        }
+        let zeros = || Tensor::zeros(var.shape(), DType::F32, var.device());
+        Ok(Moments::Device(zeros()?, zeros()?))
+    }
 }
 
 /// The optimizer.
@@ -135,11 +153,9 @@ impl AdamW {
             let group = groups.iter().find(|(regex, _)| regex.is_match(name)).map(|(_, group)| *group);
             let exempt = !options.decay_all && is_exempt(name, var.rank());
             let default = if exempt { 0. } else { options.weight_decay };
-            let n = var.elem_count();
             let slot = Slot {
+                moments: Moments::zeros(var)?,
                 var: var.clone(),
-                m: vec![0.; n],
-                v: vec![0.; n],
                 step: 0,
                 lr_scale: group.map_or(1., |g| g.lr_scale),
                 weight_decay: group.and_then(|g| g.weight_decay).unwrap_or(default),
@@ -172,7 +188,7 @@ impl AdamW {
         }
         for (name, grad) in grads.iter() {
             if let Some(slot) = self.slots.get_mut(name) {
-                slot.update(&on_host(grad)?, lr, clip, &self.options)?;
+                slot.update(grad, lr, clip, &self.options)?;
             }
         }
         Ok(Outcome::Stepped)
@@ -187,10 +203,13 @@ impl AdamW {
     /// shape of the variable and the scalar `step.<name>` (exact to 2^24). Nothing is copied.
     pub fn export(&self) -> BTreeMap<String, Numbers<'_>> {
         let mut state = BTreeMap::new();
-        for (name, Slot { var, m, v, step, .. }) in &self.slots {
-            let shape = || var.dims().to_vec();
-            state.insert(format!("exp_avg.{name}"), Numbers::Slice(m, shape()));
-            state.insert(format!("exp_avg_sq.{name}"), Numbers::Slice(v, shape()));
+        for (name, Slot { var, moments, step, .. }) in &self.slots {
+            let (m, v) = match moments {
+                Moments::Host(m, v) => (Numbers::Slice(m, var.dims().to_vec()), Numbers::Slice(v, var.dims().to_vec())),
+                Moments::Device(m, v) => (Numbers::Tensor(m.clone()), Numbers::Tensor(v.clone())),
+            };
+            state.insert(format!("exp_avg.{name}"), m);
+            state.insert(format!("exp_avg_sq.{name}"), v);
             state.insert(format!("step.{name}"), Numbers::One(*step as f32));
         }
         state
@@ -204,7 +223,7 @@ impl AdamW {
                 .hint("resume with the same trainable tensors, or start without --resume")
         };
         let find = |key: String, dims: &[usize]| match state.get(&key) {
-            Some(t) if t.dims() == dims && t.dtype() == DType::F32 => Ok(t.flatten_all()?.to_vec1::<f32>()?),
+            Some(t) if t.dims() == dims && t.dtype() == DType::F32 => Ok(t),
             Some(t) => Err(wrong(format!("{key} is {:?} {:?}, expected F32 {dims:?}", t.dtype(), t.dims()))),
             None => Err(wrong(format!("{key} is missing"))),
         };
@@ -222,14 +241,18 @@ impl AdamW {
         for (name, slot) in &self.slots {
             let dims = slot.var.dims();
             let (m, v) = (find(format!("exp_avg.{name}"), dims)?, find(format!("exp_avg_sq.{name}"), dims)?);
-            let step = find(format!("step.{name}"), &[])?[0];
+            let step = find(format!("step.{name}"), &[])?.to_scalar::<f32>()?;
             if !(step >= 0. && step.fract() == 0.) {
                 return Err(wrong(format!("step.{name} is {step}, expected a whole number")));
             }
-            loaded.push((m, v, step as u64));
+            let moments = match &slot.moments {
+                Moments::Host(..) => Moments::Host(m.flatten_all()?.to_vec1()?, v.flatten_all()?.to_vec1()?),
+                Moments::Device(at, _) => Moments::Device(m.to_device(at.device())?, v.to_device(at.device())?),
+            };
+            loaded.push((moments, step as u64));
         }
-        for (slot, (m, v, step)) in self.slots.values_mut().zip(loaded) {
-            (slot.m, slot.v, slot.step) = (m, v, step);
+        for (slot, (moments, step)) in self.slots.values_mut().zip(loaded) {
+            (slot.moments, slot.step) = (moments, step);
         }
         Ok(())
     }
@@ -263,18 +286,29 @@ impl Slot {
             root_correction: (1. - power(options.adam_beta2)).sqrt() as f32,
             epsilon: options.adam_epsilon as f32,
         };
-        let g = view(grad)?;
-        if self.var.device().is_cpu() {
-            let state = Cell::new(Some((&mut self.m[..], &mut self.v[..])));
-            self.var.inplace_op1(&Update { scalars, g: &g, state })?;
-            return Ok(());
+        match &mut self.moments {
+            Moments::Host(m, v) => {
+                let grad = on_host(grad)?;
+                let state = Cell::new(Some((&mut m[..], &mut v[..])));
+                self.var.inplace_op1(&Update { scalars, g: &view(&grad)?, state })?;
+            }
+            Moments::Device(m, v) => {
+                let p = update_there(&self.var.as_tensor().detach(), m, v, grad, scalars)?;
+                self.var.set(&p)?;
+            }
         }
-        // Other devices: the update happens on the host, the weights travel. Fine for adapters.
-        let mut p = self.var.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
-        update(&mut p, &mut self.m, &mut self.v, &g, scalars);
-        self.var.set(&Tensor::from_vec(p, self.var.shape(), self.var.device())?)?;
         Ok(())
     }
+}
+
+/// [`update`] by candle's operations: the new weights; the moments are replaced.
+fn update_there(p: &Tensor, m: &mut Tensor, v: &mut Tensor, g: &Tensor, s: Scalars) -> candle_core::Result<Tensor> {
+    let times = |x: &Tensor, factor: f32| x.affine(f64::from(factor), 0.);
+    let g = times(&g.to_device(p.device())?.to_dtype(DType::F32)?.detach(), s.clip)?;
+    *m = (&*m + times(&(&g - &*m)?, s.one_minus_beta1)?)?;
+    *v = (times(v, s.beta2)? + times(&g.sqr()?, s.one_minus_beta2)?)?;
+    let denominator = v.sqrt()?.affine(f64::from(s.root_correction).recip(), f64::from(s.epsilon))?;
+    times(p, s.keep)? - times(&(&*m / denominator)?, s.step_size)?
 }
 
 /// Writes through the storage of a variable: no new tensor, nothing copied.
@@ -322,6 +356,7 @@ fn update(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], s: Scalars) {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
+    use candle_core::Device;
 
     fn var(data: &[f32], dims: &[usize]) -> Var {
         Var::from_tensor(&Tensor::from_vec(data.to_vec(), dims, &Device::Cpu).unwrap()).unwrap()

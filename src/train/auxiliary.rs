@@ -95,24 +95,30 @@ pub struct Accuracy {
 }
 
 impl Head {
-    /// A fresh head for frames of `tokens` image tokens of width `hidden`, drawn from a seeded stream.
+    /// A fresh head on a device for frames of `tokens` image tokens of width `hidden`, drawn from a seeded stream.
     ///
     /// # Errors
     /// Tensor allocation.
-    pub fn new(targets: Vec<Target>, tokens: usize, hidden: usize, stream: &mut Stream) -> Result<Self> {
+    pub fn new(
+        targets: Vec<Target>,
+        tokens: usize,
+        hidden: usize,
+        device: &Device,
+        stream: &mut Stream,
+    ) -> Result<Self> {
         let classes: usize = targets.iter().map(|t| t.classes.len()).sum();
         let mut vars = BTreeMap::new();
         let mut normal = |rows: usize, cols: usize| -> Result<Var> {
             let scale = 1.0 / (cols as f64).sqrt();
             let values: Vec<f32> = (0..rows * cols).map(|_| (stream.normal() * scale) as f32).collect();
-            Ok(Var::from_vec(values, (rows, cols), &Device::Cpu)?)
+            Ok(Var::from_vec(values, (rows, cols), device)?)
         };
         vars.insert("aux.proj.weight".into(), normal(WIDTH, hidden)?);
         vars.insert("aux.out.weight".into(), normal(classes, tokens * WIDTH)?);
-        vars.insert("aux.norm.weight".into(), Var::ones(hidden, DType::F32, &Device::Cpu)?);
-        vars.insert("aux.norm.bias".into(), Var::zeros(hidden, DType::F32, &Device::Cpu)?);
-        vars.insert("aux.proj.bias".into(), Var::zeros(WIDTH, DType::F32, &Device::Cpu)?);
-        vars.insert("aux.out.bias".into(), Var::zeros(classes, DType::F32, &Device::Cpu)?);
+        vars.insert("aux.norm.weight".into(), Var::ones(hidden, DType::F32, device)?);
+        vars.insert("aux.norm.bias".into(), Var::zeros(hidden, DType::F32, device)?);
+        vars.insert("aux.proj.bias".into(), Var::zeros(WIDTH, DType::F32, device)?);
+        vars.insert("aux.out.bias".into(), Var::zeros(classes, DType::F32, device)?);
         Ok(Head { targets, tokens, vars })
     }
 
@@ -138,7 +144,8 @@ impl Head {
         let var = |name: &str| {
             self.vars.get(name).map(Var::as_tensor).ok_or_else(|| Failure::device(format!("{name} is missing")))
         };
-        let x = ops::layer_norm(features, var("aux.norm.weight")?, var("aux.norm.bias")?, 1e-5)?;
+        let features = features.to_dtype(DType::F32)?; // as the head is, whatever the model computes in
+        let x = ops::layer_norm(&features, var("aux.norm.weight")?, var("aux.norm.bias")?, 1e-5)?;
         let x = ops::linear(&x, var("aux.proj.weight")?)?.broadcast_add(var("aux.proj.bias")?)?;
         let x = ops::gelu_tanh(&x)?.reshape((samples.len(), self.tokens * WIDTH))?;
         let logits = ops::linear(&x, var("aux.out.weight")?)?.broadcast_add(var("aux.out.bias")?)?; // (B, all classes)

@@ -1,10 +1,10 @@
 //! Gradients by name: collecting, accumulating, and clipping by their global norm.
 //!
-//! Sums of squares are taken in f64, within a tensor in runs of fixed length and over tensors in name order, so the
-//! norm does not depend on the number of threads.
+//! Sums of squares are taken in f64 on the CPU, within a tensor in runs of fixed length and over tensors in name order, so
+//! the norm does not depend on the number of threads. On other devices they are made there.
 
 use crate::error::Result;
-use crate::vlm::ops::host::view;
+use crate::vlm::ops::{self, host::view};
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use rayon::prelude::*;
@@ -17,6 +17,11 @@ pub struct Gradients(BTreeMap<String, Tensor>);
 /// A contiguous f32 copy on the CPU, or the tensor itself when it is one already.
 pub(super) fn on_host(t: &Tensor) -> Result<Tensor> {
     Ok(t.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?.detach())
+}
+
+/// Whether numbers are read and written where they lie in main memory.
+pub(super) fn in_place(t: &Tensor) -> bool {
+    t.device().is_cpu() && !ops::composed::only()
 }
 
 impl Gradients {
@@ -78,23 +83,25 @@ impl Gradients {
 
     /// The 2-norm over all tensors together; NaN or infinite when any element is.
     pub fn norm(&self) -> Result<f64> {
-        let mut total = 0.;
-        for grad in self.0.values() {
-            total += sum_of_squares(&view(&on_host(grad)?)?);
+        Ok(self.squares()?.iter().sum::<f64>().sqrt())
+    }
+
+    /// Sum of squares of each tensor, in name order: in f64 on the host, in f32 on other devices, where a gradient over 1e19
+    /// counts as infinite.
+    fn squares(&self) -> Result<Vec<f64>> {
+        if self.0.values().all(in_place) {
+            return self.0.values().map(|grad| Ok(sum_of_squares(&view(&on_host(grad)?)?))).collect();
         }
-        Ok(total.sqrt())
+        let sums = self.0.values().map(|grad| grad.sqr()?.sum_all());
+        let sums = Tensor::stack(&sums.collect::<candle_core::Result<Vec<_>>>()?, 0)?; // one copy to the host
+        Ok(sums.to_vec1::<f32>()?.into_iter().map(f64::from).collect())
     }
 
     /// Names of the tensors that hold a NaN or an infinity.
     pub fn non_finite(&self) -> Result<Vec<String>> {
-        let mut bad = Vec::new();
-        for (name, grad) in &self.0 {
-            // The sum of squares in f64 cannot overflow from finite f32 elements, so it is finite exactly when they are.
-            if !sum_of_squares(&view(&on_host(grad)?)?).is_finite() {
-                bad.push(name.clone());
-            }
-        }
-        Ok(bad)
+        // The sum of squares in f64 cannot overflow from finite f32 elements, so it is finite exactly when they are.
+        let squares = self.squares()?;
+        Ok(self.0.keys().zip(squares).filter(|(_, sum)| !sum.is_finite()).map(|(name, _)| name.clone()).collect())
     }
 
     /// True when every element is finite.

@@ -22,6 +22,8 @@ pub struct Stored {
     pub elements: u64,
     /// Bytes in memory, as it will be stored (packed copies included).
     pub bytes: u64,
+    /// Whether it is held in blocks.
+    pub packed: bool,
     /// Whether it is trained.
     pub trained: bool,
 }
@@ -222,11 +224,13 @@ impl Setup {
         let beside = if trained_tower { 0 } else { seeing };
         let passing = gradients + activations + temporaries + pictures - self.features;
         let step = resident + self.features + (passing + passing / GAPS).max(beside);
-        let largest = self.tensors.iter().map(|t| t.elements * F32).max().unwrap_or(0);
+        let largest = |counts: &dyn Fn(&Stored) -> bool| {
+            self.tensors.iter().filter(|t| counts(t)).map(|t| t.elements * F32).max().unwrap_or(0)
+        };
         // Files are read a tensor, or some rows to quantize, at a time.
-        let loading = weights + 2 * largest;
+        let loading = weights + 2 * largest(&|t| !t.packed);
         // Files are written from where the numbers lie, but for adapters; a check for finite numbers copies a tensor.
-        let saving = resident + self.features + F32 * adapters + largest;
+        let saving = resident + self.features + F32 * adapters + largest(&|t| t.trained);
         let peak = BASE + loading.max(step).max(saving);
         Memory {
             base: BASE,
@@ -271,20 +275,25 @@ impl Setup {
     }
 }
 
-/// Floating-point operations a second of a whole step on this machine: that of a matrix product of middle size, less what
-/// the rest of a step (sums, norms, activations, copies) was measured to cost beside its products.
+/// Floating-point operations a second of a whole step on a device: that of a matrix product of middle size, less what
+/// the rest of a step (sums, norms, activations, copies) was measured to cost beside its products on a processor.
 ///
 /// # Errors
 /// Device trouble.
-pub fn rate() -> Result<f64> {
-    const SIZE: usize = 512;
-    let a = Tensor::ones((SIZE, 2 * SIZE), DType::F32, &Device::Cpu)?;
-    ops::linear(&a, &a)?; // wakes the threads
+pub fn rate(device: &Device, dtype: DType) -> Result<f64> {
+    // A GPU is not busy with less; on the processor f32 stands for both formats.
+    let (size, dtype) = if device.is_cpu() { (512, DType::F32) } else { (4096, dtype) };
+    let a = Tensor::ones((size, 2 * size), dtype, device)?;
+    let product = || -> Result<()> {
+        ops::linear(&a, &a)?;
+        Ok(device.synchronize()?)
+    };
+    product()?; // wakes the threads
     let (mut runs, begin) = (0, Instant::now());
     while begin.elapsed().as_secs_f64() < 0.06 {
-        ops::linear(&a, &a)?;
+        product()?;
         runs += 1;
     }
     let product = begin.elapsed().as_secs_f64() / f64::from(runs.max(1));
-    Ok(SHARE * 2.0 * (SIZE * SIZE * 2 * SIZE) as f64 / product.max(1e-9))
+    Ok(SHARE * 2.0 * (size * size * 2 * size) as f64 / product.max(1e-9))
 }

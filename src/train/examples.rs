@@ -188,7 +188,7 @@ impl Batched {
         let visuals: Vec<Vec<Visual>> =
             rows.iter().map(|row| row.grids.iter().map(|grid| Visual::image(*grid)).collect()).collect();
         let model_rows: Vec<Row> =
-            rows.iter().zip(&visuals).map(|(row, visuals)| Row { ids: &row.ids, visuals }).collect();
+            rows.iter().zip(&visuals).map(|(row, visuals)| Row::new(&row.ids, visuals)).collect();
         let batch = Batch::right_padded(planner.vlm.config(), &model_rows, planner.encoder.tokenizer.pad())?;
         let targets = Targets::select(&batch, |row, token| rows[row].labels[token] != IGNORED);
         Ok(Batched { batch, images, targets })

@@ -117,8 +117,8 @@ impl<'a> Trainer<'a> {
                 Failure::usage("auxiliary targets need exactly one frame, of the same size, in every sample")
                     .hint("set sft.auxiliary.weight=0 and sft.auxiliary.vision_steps=0")
             })?;
-            let width = planner.vlm.config().text.hidden_size;
-            Some(Head::new(targets, tokens, width, &mut Stream::new(sft.seed, "auxiliary"))?)
+            let (width, device) = (planner.vlm.config().text.hidden_size, planner.vlm.device());
+            Some(Head::new(targets, tokens, width, device, &mut Stream::new(sft.seed, "auxiliary"))?)
         } else {
             None
         };

@@ -119,7 +119,7 @@ pub fn restore(checkpoint: &Checkpoint, optimizer: &mut AdamW, head: Option<&Hea
             Failure::data(format!("{}: no {name} of the shape {:?}", checkpoint.dir.display(), var.dims()))
                 .hint("the run was started with other auxiliary targets, or its data has changed")
         })?;
-        var.set(&tensor)?;
+        var.set(&tensor.to_device(var.device())?)?;
     }
     optimizer.import(&tensors)?;
     serde_json::from_slice(&checkpoint.read(STATE)?)

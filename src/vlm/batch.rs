@@ -18,12 +18,24 @@ pub struct Row<'a> {
     pub ids: &'a [u32],
     /// Pictures in order.
     pub visuals: &'a [Visual],
+    /// How many of the last ids a model wrote: text whatever they are, since a model may sample an image token.
+    pub written: usize,
 }
 
 impl<'a> Row<'a> {
+    /// A prompt and its pictures.
+    pub fn new(ids: &'a [u32], visuals: &'a [Visual]) -> Self {
+        Row { ids, visuals, written: 0 }
+    }
+
     /// A row without pictures.
     pub fn text(ids: &'a [u32]) -> Self {
-        Row { ids, visuals: &[] }
+        Row::new(ids, &[])
+    }
+
+    /// A row whose last `written` ids a model wrote.
+    pub fn written(self, written: usize) -> Self {
+        Row { written, ..self }
     }
 }
 
@@ -62,7 +74,7 @@ impl Batch {
     fn padded(config: &VlmConfig, rows: &[Row], pad: u32, left: bool) -> Result<Self> {
         let placed = rows.iter().enumerate().map(|(i, row)| {
             check_ids(row.ids, config.text.vocab_size).map_err(|e| e.context(format!("row {i}")))?;
-            row_positions(config, row.ids, row.visuals).map_err(|e| e.context(format!("row {i}")))
+            row_positions(config, row.ids, row.visuals, row.written).map_err(|e| e.context(format!("row {i}")))
         });
         let placed: Vec<RowPositions> = placed.collect::<Result<_>>()?;
         let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids).collect();

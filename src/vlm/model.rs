@@ -11,22 +11,19 @@ use super::{
     gguf::Pair,
     init,
     lora::{Adapter, LoraSpec, compile},
-    ops::Mask,
+    ops::{self, Mask},
     positions::text_rope,
     quant::{Kind, Quantized, rule::format_of, store},
     text::{Context, TextModel},
     vision::{self, Grid, Tower},
-    weight::Weight,
+    weight::{Blocks, Weight},
     weights::Weights,
 };
 use crate::{
     error::{Failure, Result, io_at},
     streams::Stream,
 };
-use candle_core::{
-    DType, Device, Tensor, Var,
-    quantized::{QStorage, QTensor},
-};
+use candle_core::{DType, Device, Tensor, Var};
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
@@ -153,11 +150,8 @@ fn quantize(
     for (name, matrix) in found {
         let own = weights.own_name(&name).unwrap_or(&name).to_owned();
         let weight = match &options.device {
-            Device::Cpu => Weight::Quant(matrix),
-            device => {
-                let storage = QStorage::from_data(matrix.to_blocks().into(), device, matrix.kind().ggml())?;
-                Weight::Device(Arc::new(QTensor::new(storage, (matrix.rows(), matrix.cols()))?))
-            }
+            Device::Cpu if !ops::composed::only() => Weight::Quant(matrix),
+            device => Weight::Device(Arc::new(Blocks::new(&matrix, device)?)),
         };
         out.insert(name, (own, weight));
     }

@@ -44,8 +44,8 @@ pub struct RowPositions {
     pub visual: Vec<usize>,
 }
 
-/// Positions of one row of token ids with its pictures.
-pub fn row_positions(config: &VlmConfig, ids: &[u32], visuals: &[Visual]) -> Result<RowPositions> {
+/// Positions of one row of token ids with its pictures; the last `written` ids are text, whatever they are.
+pub fn row_positions(config: &VlmConfig, ids: &[u32], visuals: &[Visual], written: usize) -> Result<RowPositions> {
     let merge = config.vision.spatial_merge_size;
     let mut spans: Vec<(Visual, [usize; 3])> = Vec::new();
     for visual in visuals {
@@ -63,6 +63,7 @@ pub fn row_positions(config: &VlmConfig, ids: &[u32], visuals: &[Visual]) -> Res
             spans.push((*visual, merged));
         }
     }
+    let (ids, written) = ids.split_at(ids.len().saturating_sub(written));
     check_counts(config, ids, &spans)?;
 
     let mut out = RowPositions::default();
@@ -104,6 +105,7 @@ pub fn row_positions(config: &VlmConfig, ids: &[u32], visuals: &[Visual]) -> Res
         i += count;
     }
     out.delta = next - ids.len() as i64;
+    out.axes.iter_mut().for_each(|axis| axis.extend(next..next + written.len() as i64));
     Ok(out)
 }
 
@@ -178,7 +180,7 @@ mod tests {
     #[test]
     fn picture_between_texts() {
         let ids = [1, 2, 92, 90, 90, 90, 90, 90, 90, 93, 5];
-        let p = row_positions(&config("qwen2_vl", [2, 3, 3]), &ids, &[Visual::image([1, 4, 6])]).unwrap();
+        let p = row_positions(&config("qwen2_vl", [2, 3, 3]), &ids, &[Visual::image([1, 4, 6])], 0).unwrap();
         assert_eq!(p.axes[0], [0, 1, 2, 3, 3, 3, 3, 3, 3, 6, 7]);
         assert_eq!(p.axes[1], [0, 1, 2, 3, 3, 3, 4, 4, 4, 6, 7]);
         assert_eq!(p.axes[2], [0, 1, 2, 3, 4, 5, 3, 4, 5, 6, 7]);
@@ -187,25 +189,35 @@ mod tests {
     }
 
     #[test]
+    fn a_written_image_token_is_text() {
+        let (config, ids) = (config("qwen2_vl", [2, 3, 3]), [92, 90, 90, 90, 90, 90, 90, 93, 90, 5]);
+        let visuals = [Visual::image([1, 4, 6])];
+        let p = row_positions(&config, &ids, &visuals, 2).unwrap();
+        assert_eq!(p.axes.each_ref().map(|axis| axis[7..].to_vec()), [[4, 5, 6]; 3]);
+        assert_eq!((p.visual, p.delta), ((1..7).collect(), -3));
+        assert!(row_positions(&config, &ids, &visuals, 1).is_err());
+    }
+
+    #[test]
     fn videos_differ_by_family() {
         let video = [Visual::video([2, 2, 2], 1.5)];
-        let p2 = row_positions(&config("qwen2_vl", [2, 3, 3]), &[92, 91, 91, 93], &video).unwrap();
+        let p2 = row_positions(&config("qwen2_vl", [2, 3, 3]), &[92, 91, 91, 93], &video, 0).unwrap();
         assert_eq!(p2.axes[0], [0, 1, 2, 3]);
-        let p25 = row_positions(&config("qwen2_5_vl", [2, 3, 3]), &[92, 91, 91, 93], &video).unwrap();
+        let p25 = row_positions(&config("qwen2_5_vl", [2, 3, 3]), &[92, 91, 91, 93], &video, 0).unwrap();
         assert_eq!(p25.axes[0], [0, 1, 4, 5]); // 1.5 s * 2 per s
         let ids = [7, 92, 91, 93, 8, 92, 91, 93]; // a timestamp before each frame
-        let p3 = row_positions(&config("qwen3_vl", [6, 5, 5]), &ids, &video).unwrap();
+        let p3 = row_positions(&config("qwen3_vl", [6, 5, 5]), &ids, &video, 0).unwrap();
         assert_eq!(p3.axes[0], [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 
     #[test]
     fn wrong_counts_name_the_numbers() {
         let config = config("qwen2_vl", [2, 3, 3]);
-        let text = row_positions(&config, &[1, 90, 90], &[Visual::image([1, 4, 6])]).unwrap_err().message;
+        let text = row_positions(&config, &[1, 90, 90], &[Visual::image([1, 4, 6])], 0).unwrap_err().message;
         assert!(text.contains("2 image tokens") && text.contains("need 6"), "{text}");
-        assert!(row_positions(&config, &[1, 90], &[]).is_err());
-        assert!(row_positions(&config, &[90], &[Visual::image([1, 3, 2])]).is_err());
-        assert!(row_positions(&config, &[90], &[Visual::video([1, 2, 2], 1.)]).is_err());
+        assert!(row_positions(&config, &[1, 90], &[], 0).is_err());
+        assert!(row_positions(&config, &[90], &[Visual::image([1, 3, 2])], 0).is_err());
+        assert!(row_positions(&config, &[90], &[Visual::video([1, 2, 2], 1.)], 0).is_err());
     }
 
     #[test]

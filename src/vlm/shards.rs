@@ -71,8 +71,7 @@ pub fn write(
         };
         let mut header = Map::from_iter([("__metadata__".to_owned(), json!({"format": "pt"}))]);
         let mut offset = 0;
-        for i in from..from + count {
-            let (tensor, shape) = &tensors[i];
+        for (i, (tensor, shape)) in tensors.iter().enumerate().skip(from).take(*count) {
             let end = offset + size(i);
             header.insert(tensor.clone(), json!({"dtype": letters, "shape": shape, "data_offsets": [offset, end]}));
             map.insert(tensor.clone(), json!(name));

@@ -44,7 +44,7 @@ impl Case {
     }
 
     pub fn batch(&self, config: &VlmConfig) -> Batch {
-        let rows: Vec<Row> = self.rows.iter().zip(&self.visuals).map(|(ids, visuals)| Row { ids, visuals }).collect();
+        let rows: Vec<Row> = self.rows.iter().zip(&self.visuals).map(|(ids, visuals)| Row::new(ids, visuals)).collect();
         let pad = 0;
         let batch = if self.left_padded {
             Batch::left_padded(config, &rows, pad)

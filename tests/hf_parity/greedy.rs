@@ -30,7 +30,7 @@ fn run(vlm: &Vlm, case: &Case, options: &GenerateOptions, penalty: f32) -> Vec<G
         Ok(id)
     };
     let images = case.images(vlm, None);
-    let rows: Vec<Row> = case.rows.iter().zip(&case.visuals).map(|(ids, visuals)| Row { ids, visuals }).collect();
+    let rows: Vec<Row> = case.rows.iter().zip(&case.visuals).map(|(ids, visuals)| Row::new(ids, visuals)).collect();
     let batch = Batch::left_padded(vlm.config(), &rows, 0).unwrap();
     vlm.generate(&batch, images.as_ref(), options, &mut choose, &mut |_| Flow::Continue).unwrap()
 }
@@ -135,7 +135,7 @@ fn finished_rows_leave() {
 }
 
 fn case_batch(vlm: &Vlm, case: &Case) -> Batch {
-    let rows: Vec<Row> = case.rows.iter().zip(&case.visuals).map(|(ids, visuals)| Row { ids, visuals }).collect();
+    let rows: Vec<Row> = case.rows.iter().zip(&case.visuals).map(|(ids, visuals)| Row::new(ids, visuals)).collect();
     Batch::left_padded(vlm.config(), &rows, 0).unwrap()
 }
 
@@ -154,7 +154,7 @@ fn cached_logps_are_the_uncached_ones() {
             let images = case.images(&vlm, None);
             let score = |ids: &[u32], temperature: f64| {
                 let whole = [prompt.as_slice(), ids].concat();
-                let row = Row { ids: &whole, visuals: &case.visuals[0] };
+                let row = Row::new(&whole, &case.visuals[0]).written(ids.len());
                 let batch = Batch::right_padded(vlm.config(), &[row], 0).unwrap();
                 let hidden = vlm.forward(&batch, images.as_ref(), None, None).unwrap();
                 let targets = Targets::select(&batch, |_, token| token >= prompt.len());

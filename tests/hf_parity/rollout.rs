@@ -24,7 +24,7 @@ struct Prompt {
 
 impl Prompt {
     fn row(&self) -> Row<'_> {
-        Row { ids: &self.ids, visuals: &self.visuals }
+        Row::new(&self.ids, &self.visuals)
     }
 }
 
@@ -57,7 +57,7 @@ fn roll(vlm: &Vlm, prompts: &[&Prompt], samples: &[usize], options: &GenerateOpt
 /// Log-probabilities by the training forward: no cache, the whole text at once, gradients recorded where there are any.
 fn trained(vlm: &Vlm, prompt: &Prompt, ids: &[u32], temperature: f64) -> Tensor {
     let whole = [&prompt.ids, ids].concat();
-    let batch = Batch::right_padded(vlm.config(), &[Row { ids: &whole, visuals: &prompt.visuals }], 0).unwrap();
+    let batch = Batch::right_padded(vlm.config(), &[Row::new(&whole, &prompt.visuals).written(ids.len())], 0).unwrap();
     let hidden = vlm.forward(&batch, prompt.images.as_ref(), None, None).unwrap();
     let targets = Targets::select(&batch, |_, token| token >= prompt.ids.len());
     vlm.token_logps(&hidden, &targets.rows, &targets.ids, temperature).unwrap().0
@@ -73,29 +73,27 @@ fn decoded(vlm: &Vlm, prompt: &Prompt, ids: &[u32], temperature: f64) -> Vec<f32
     out.remove(0).logps
 }
 
-/// Packed weights see inputs rounded to 15 bits. Attention differs by f32 rounding between the three ways, which flips
-/// some of those bits, so they agree to what the rounding is worth (measured up to 8e-4) and not to 1e-4.
-const QUANTIZED: f32 = 1e-3;
+/// How near the log-probabilities of the three ways must be, however the weights are held.
+const NEAR: f32 = 1e-4;
 
-/// The table: how the weights are held, and how near the log-probabilities must be.
-fn forms(family: &Path) -> Vec<(&'static str, Vlm, f32)> {
+/// The table: how the weights are held.
+fn forms(family: &Path) -> Vec<(&'static str, Vlm)> {
     let load = |quant: Option<Kind>| {
         let quant = quant.map(|kind| store::Options { cache: None, ..store::Options::new(kind) });
         Vlm::load(&family.join("ckpt"), &LoadOptions { quant, ..Default::default() }).unwrap()
     };
     let mut forms = vec![
-        ("f32", load(None), 1e-4),
-        ("q8_0", load(Some(Kind::Q8_0)), QUANTIZED),
-        ("q4_k", load(Some(Kind::Q4K)), QUANTIZED),
+        ("f32", load(None)),
+        ("q8_0", load(Some(Kind::Q8_0))),
+        ("q6_k", load(Some(Kind::Q6K))),
+        ("q4_k", load(Some(Kind::Q4K))),
     ];
     if family.join("lora_adapter").is_dir() {
-        for (name, quant, tolerance) in
-            [("f32 with an adapter", None, 1e-4), ("q8_0 with an adapter", Some(Kind::Q8_0), QUANTIZED)]
-        {
+        for (name, quant) in [("f32 with an adapter", None), ("q8_0 with an adapter", Some(Kind::Q8_0))] {
             let mut vlm = load(quant);
             vlm.load_adapter(&family.join("lora_adapter"), true).unwrap();
             assert!(!vlm.vars().is_empty());
-            forms.push((name, vlm, tolerance));
+            forms.push((name, vlm));
         }
     }
     forms
@@ -105,7 +103,7 @@ fn forms(family: &Path) -> Vec<(&'static str, Vlm, f32)> {
 fn training_decoding_and_rollouts_agree() {
     const TEMPERATURE: f64 = 0.8;
     for family in support::families() {
-        for (form, vlm, tolerance) in forms(&family) {
+        for (form, vlm) in forms(&family) {
             let prompts = prompts(&family, &vlm);
             assert!(!prompts.is_empty(), "{}: no prompts", family.display());
             let options = GenerateOptions { max_new_tokens: 8, logp_temperature: TEMPERATURE, ..Default::default() };
@@ -123,8 +121,9 @@ fn training_decoding_and_rollouts_agree() {
                     for (what, logps) in [("rollout", &row.logps), ("decoding", &decoding), ("scoring", scored)] {
                         assert_eq!(logps.len(), training.len());
                         let apart = logps.iter().zip(&training).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+                        eprintln!("APART {form} {what} {apart:e}");
                         let place = format!("{} {form} {}", family.display(), prompt.name);
-                        assert!(apart <= tolerance, "{place}: {what} is {apart:e} from the training forward");
+                        assert!(apart <= NEAR, "{place}: {what} is {apart:e} from the training forward");
                     }
                 }
             }

@@ -8,6 +8,7 @@ use crate::{
         items::{self, Item, Setup},
     },
     cli::{Shared, parse, print},
+    device::{self, Choice},
     error::{Failure, Result, io_at},
     policy::{
         Planner, Source, frames,
@@ -32,6 +33,9 @@ pub struct Args {
     /// Quantize frozen weights: q4_k, q6_k, q8_0 or none; the result is kept in the cache
     #[arg(long, value_name = "KIND", default_value = "none", value_parser = parse::quant)]
     pub quant: Quant,
+    /// Where to compute: auto, cpu, cuda or cuda:N; a GPU computes in bf16
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse::device)]
+    pub device: Choice,
     /// Work items, separated by commas (default: those that suit the shape)
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub items: Vec<String>,
@@ -51,7 +55,7 @@ pub struct Args {
 /// # Errors
 /// An unknown shape or item exits 2, a shape that does not fit the memory 4.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
-    let setup = Setup::new(shape(args)?, kind(args), args.repeats)?;
+    let setup = Setup::new(shape(args)?, kind(args), args.device, args.repeats)?;
     let chosen = items::select(&args.items, &setup)?;
     if args.inside {
         let Some((_, item)) = chosen.first() else { return Err(Failure::usage("--inside needs an item")) };
@@ -62,6 +66,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     machine.insert("shape".into(), json!(args.config.as_ref().map_or(args.shape.clone(), |p| p.display().to_string())));
     machine.insert("parameters".into(), json!(setup.parameters));
     machine.insert("quant".into(), json!(quant(args)));
+    machine.insert("device".into(), json!(device::name(&args.device.open()?)));
     machine.insert("repeats".into(), json!(args.repeats));
     let mut progress = Progress::new(shared.quiet);
     let mut results = Vec::new();
@@ -109,6 +114,7 @@ fn call(args: &Args, shared: &Shared, item: &str) -> Vec<String> {
     }
     call.extend(["bench", "model", "--inside", "--items", item, "--repeats"].map(String::from));
     call.extend([args.repeats.to_string(), "--quant".into(), quant(args).into()]);
+    call.extend(["--device".into(), args.device.name()]);
     match &args.config {
         Some(path) => call.extend(["--config".into(), path.display().to_string()]),
         None => call.extend(["--shape".into(), args.shape.clone()]),

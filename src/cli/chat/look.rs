@@ -40,7 +40,7 @@ impl Session {
         let visuals: Vec<Visual> = seen.encoded.grids.iter().map(|grid| Visual::image(*grid)).collect();
         let vlm = self.planner.vlm.frozen()?;
         let tokenizer = &self.planner.encoder.tokenizer;
-        let batch = Batch::left_padded(vlm.config(), &[Row { ids: &ids, visuals: &visuals }], tokenizer.pad())?;
+        let batch = Batch::left_padded(vlm.config(), &[Row::new(&ids, &visuals)], tokenizer.pad())?;
         let hidden = vlm.forward(&batch, seen.images.as_ref(), None, None)?;
         let rows: Vec<u32> = (prompt - 1..ids.len() - 1).map(|row| row as u32).collect(); // each scores the next token
         let tops = vlm.top_tokens(&hidden, &rows, ALTERNATIVES + 1)?;

@@ -40,7 +40,7 @@ impl Identity {
     /// Model files that can no longer be read.
     pub fn of(args: &Args, decoding: &Decoding, set: &Set, planner: Option<&Planner>) -> Result<Identity> {
         let sampling = &decoding.sampling;
-        let decides = json!({
+        let mut decides = json!({
             "model": planner.map(Planner::digest).transpose()?,
             "answer": args.answer,
             "prompt_version": planner.map(|p| p.prompts.version()),
@@ -51,6 +51,10 @@ impl Identity {
             "max_new_tokens": decoding.max_new_tokens,
             "data": set.digest,
         });
+        // A GPU rounds to other replies; on the processor they are what they always were.
+        if let Some(vlm) = planner.map(|planner| &planner.vlm).filter(|vlm| !vlm.device().is_cpu()) {
+            decides["arithmetic"] = format!("{} on a GPU", vlm.dtype().as_str()).into();
+        }
         let told = json!({
             "model": planner.map_or_else(|| "constant answer".into(), Planner::name),
             "data": set.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),

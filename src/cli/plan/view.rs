@@ -3,6 +3,7 @@
 use super::samples::Drawn;
 use crate::{
     cli::sft::millions,
+    device,
     picture::{self, Camera, PlanView, Terminal, reflow::clean},
     policy::{Planned, Planner, Probabilities, frames::Frame},
     vlm::image::Rgb,
@@ -22,10 +23,11 @@ pub fn terminal() -> Terminal {
 /// The model in one line.
 pub fn model_line(planner: &Planner) -> String {
     format!(
-        "{} ({} parameters, {})",
+        "{} ({} parameters, {}{})",
         planner.name(),
         millions(planner.vlm.parameter_count()),
-        planner.vlm.dtype().as_str()
+        planner.vlm.quant().map_or(planner.vlm.dtype().as_str(), |kind| kind.name()),
+        if planner.vlm.device().is_cpu() { String::new() } else { format!(", {}", device::name(planner.vlm.device())) }
     )
 }
 

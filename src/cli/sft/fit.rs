@@ -3,10 +3,11 @@
 
 use super::{millions, quant_of, samples_per_step, trainable};
 use crate::{
+    device,
     error::{Failure, Result, human_bytes},
     memory::{self, Memory},
     policy::{Source, language, planner::Quant},
-    settings::{self, Augment, Dtype, Settings, Train},
+    settings::{self, Augment, Settings, Train},
     train::{
         auxiliary,
         estimate::{self, Adapters, Rows, Setup, Stored},
@@ -20,13 +21,14 @@ use crate::{
         quant::{Kind, rule::format_of},
     },
 };
-use candle_core::DType;
+use candle_core::{DType, Device};
 use data::Sample;
 use serde_json::{Value, json};
 
 /// What is trained and on what.
 pub(super) struct Inputs<'a> {
     pub(super) source: &'a Source,
+    pub(super) device: &'a Device,
     pub(super) samples: &'a [Sample],
     pub(super) survey: &'a Survey,
 }
@@ -44,7 +46,7 @@ impl Estimate {
     pub(super) fn new(settings: &Settings, data: &Inputs) -> Result<Self> {
         let setup = setup(settings, data)?;
         let (text, seen) = setup.operations();
-        let rate = estimate::rate()?;
+        let rate = estimate::rate(data.device, settings.model.dtype.on(data.device))?;
         let kept = setup.features > 0;
         let step = (text + if kept { 0.0 } else { seen }) / rate;
         Ok(Estimate { memory: setup.memory(), seconds: [step, (text + seen) / rate], setup })
@@ -52,13 +54,20 @@ impl Estimate {
 
     /// Fails when memory will not suffice, unless `anyway` turns that into a warning.
     pub(super) fn check(&self, settings: &Settings, data: &Inputs, anyway: bool) -> Result<Option<String>> {
-        let Some(Memory { available, .. }) = Memory::now() else { return Ok(None) };
-        let free = available.saturating_add(memory::resident_bytes().unwrap_or(0));
+        let (free, of) = match (device::memory(data.device), Memory::now()) {
+            (Some((free, _)), _) => (free, device::name(data.device)),
+            (None, Some(Memory { available, .. })) if data.device.is_cpu() => {
+                (available.saturating_add(memory::resident_bytes().unwrap_or(0)), "memory".into())
+            }
+            _ => return Ok(None),
+        };
         if self.memory.peak <= free {
             return Ok(None);
         }
         let (peak, free_text) = (human_bytes(self.memory.peak), human_bytes(free));
-        let message = format!("training will need about {peak} of memory, {free_text} are free");
+        let message = format!("training will need about {peak} of {of}, {free_text} are free");
+        // The estimate was fitted to measurements on processors.
+        let anyway = anyway || !data.device.is_cpu();
         match anyway {
             true => Ok(Some(message)),
             false => Err(Failure::device(message).hint(self.way_out(settings, data, free))),
@@ -149,12 +158,12 @@ impl Estimate {
 }
 
 fn setup(settings: &Settings, data: &Inputs) -> Result<Setup> {
-    let Inputs { source, samples, survey } = *data;
+    let Inputs { source, samples, survey, .. } = *data;
     let (mut config, weights) = language::open(source)?;
     config.tie_word_embeddings.get_or_insert(!weights.has("lm_head.weight"));
     let layout = layout(&config)?;
     let (sft, augment) = (&settings.sft, &settings.augment);
-    let half = settings.model.dtype == Dtype::Bf16;
+    let half = settings.model.dtype.on(data.device) == DType::BF16;
     let trainable = trainable(settings);
     let pattern = match &trainable {
         Trainable::Matching(pattern) => Some(lora::compile(pattern, pattern)?),
@@ -179,7 +188,7 @@ fn setup(settings: &Settings, data: &Inputs) -> Result<Setup> {
         let small = kind.is_some() && layout.matrices.contains_key(name) && weights.dtype(name) != Some(DType::F32);
         let elements = count(shape);
         let bytes = packed.unwrap_or(elements * if !trained && (half || small) { 2 } else { 4 });
-        tensors.push(Stored { name: name.clone(), elements, bytes, trained });
+        tensors.push(Stored { name: name.clone(), elements, bytes, packed: packed.is_some(), trained });
     }
     let adapters = match (&trainable, source) {
         (Trainable::Lora(_), Source::Adapter { adapter, .. }) => {
@@ -281,7 +290,7 @@ mod tests {
         let set = data::load(records.as_ref(), &data::ReadOptions::default()).unwrap();
         let samples = &set.samples[..20];
         let survey = Survey::of(&language.encoder, &language.prompts, samples, true, 4096, true).unwrap();
-        let inputs = Inputs { source: &source, samples, survey: &survey };
+        let inputs = Inputs { source: &source, device: &Device::Cpu, samples, survey: &survey };
         let mut settings = Settings::default();
         (settings.model.train, settings.sft.per_device_train_batch_size) = (Train::Full, 16);
         let estimate = Estimate::new(&settings, &inputs).unwrap();

@@ -4,6 +4,37 @@
 use super::{Mask, Shared};
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::ops::{log_softmax, softmax};
+use std::cell::Cell;
+
+thread_local! {
+    static ONLY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, what this thread computes on the CPU goes through the operations of this module, and models that are
+/// loaded hold their blocks as other devices do: how tests see what a GPU would do.
+#[derive(Debug)]
+pub struct Only {
+    before: bool,
+}
+
+impl Only {
+    /// From here on.
+    #[must_use = "it ends when the value is dropped"]
+    pub fn here() -> Self {
+        Only { before: ONLY.replace(true) }
+    }
+}
+
+impl Drop for Only {
+    fn drop(&mut self) {
+        ONLY.set(self.before);
+    }
+}
+
+/// Whether an [`Only`] of this thread lives.
+pub(crate) fn only() -> bool {
+    ONLY.get()
+}
 
 /// `x / rms(x) * w` over the last dimension; the mean in f32. x `(.., D)`, w `(D)`.
 pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
@@ -37,20 +68,73 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Mask, scale: f64) -> Result<Tensor> {
     let (b, t, n, d) = q.dims4()?;
     let (_, s, kv, _) = k.dims4()?;
+    let Mask::Segments { cu } = mask else {
+        return attend(q, k, v, &|from, to| hidden(mask, b, from, to, s, q.device()), scale);
+    };
+    // Segments of one length lie side by side as rows of a batch; none needs a mask.
+    let mut parts = Vec::new();
+    for (from, count, length) in equal_segments(cu) {
+        let rows = |x: &Tensor, heads: usize| x.narrow(1, from, count * length)?.reshape((count, length, heads, d));
+        let y = attend(&rows(q, n)?, &rows(k, kv)?, &rows(v, kv)?, &|_, _| Ok(None), scale)?;
+        parts.push(y.reshape((1, count * length, n, d))?);
+    }
+    match parts.len() {
+        0 => Tensor::zeros((b, t, n, d), q.dtype(), q.device()),
+        1 => Ok(parts.swap_remove(0)),
+        _ => Tensor::cat(&parts, 1),
+    }
+}
+
+/// Runs of segments of one length, the empty ones left out: (begin, number, length).
+fn equal_segments(cu: &[usize]) -> Vec<(usize, usize, usize)> {
+    let mut runs: Vec<(usize, usize, usize)> = Vec::new();
+    for edge in cu.windows(2).filter(|edge| edge[1] > edge[0]) {
+        let length = edge[1] - edge[0];
+        match runs.last_mut() {
+            Some((_, count, same)) if *same == length => *count += 1,
+            _ => runs.push((edge[0], 1, length)),
+        }
+    }
+    runs
+}
+
+/// Scores that exist at a time.
+const SCORES: usize = 1 << 28;
+
+/// Attention with an additive mask for the queries `from..to`, in pieces of queries where there are very many scores.
+fn attend(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    bias: &dyn Fn(usize, usize) -> Result<Option<Tensor>>,
+    scale: f64,
+) -> Result<Tensor> {
+    let (b, t, n, d) = q.dims4()?;
+    let (_, s, kv, _) = k.dims4()?;
     let repeat = |x: &Tensor| -> Result<Tensor> {
         let x = x.unsqueeze(3)?.expand((b, s, kv, n / kv, d))?.reshape((b, s, n, d))?;
         x.transpose(1, 2)?.contiguous() // (B, N, S, D)
     };
-    let (k, v) = (repeat(k)?, repeat(v)?);
+    let (k, v) = (repeat(k)?.transpose(2, 3)?.contiguous()?, repeat(v)?);
     let q = (q.transpose(1, 2)?.contiguous()? * scale)?;
-    let scores = q.matmul(&k.transpose(2, 3)?.contiguous()?)?.to_dtype(DType::F32)?; // (B, N, T, S)
-    let bias = mask_bias(mask, b, t, s, q.device())?;
-    let probs = softmax(&scores.broadcast_add(&bias)?, D::Minus1)?.to_dtype(v.dtype())?;
-    probs.matmul(&v)?.transpose(1, 2)?.contiguous()
+    let piece = (SCORES / (b * n * s).max(1)).clamp(1, t.max(1));
+    let mut parts = Vec::new();
+    for from in (0..t).step_by(piece) {
+        let to = (from + piece).min(t);
+        let q = if to - from == t { q.clone() } else { q.narrow(2, from, to - from)?.contiguous()? };
+        let scores = q.matmul(&k)?.to_dtype(DType::F32)?; // (B, N, T, S)
+        let scores = match bias(from, to)? {
+            Some(bias) => scores.broadcast_add(&bias)?,
+            None => scores,
+        };
+        parts.push(softmax(&scores, D::Minus1)?.to_dtype(v.dtype())?.matmul(&v)?);
+    }
+    let y = if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(&parts, 2)? };
+    y.transpose(1, 2)?.contiguous()
 }
 
-/// Attention of new tokens over the prompts that rows share and their own tails, as [`super::shared_attention`]: each row
-/// gets its prompt and tail side by side.
+/// Attention of new tokens over the prompts that rows share and their own tails, as [`super::shared_attention`]: one product
+/// with the keys of a prompt for all its rows, one with those of the tails, one softmax over both.
 pub fn shared_attention(
     q: &Tensor,
     k: &Tensor,
@@ -59,33 +143,84 @@ pub fn shared_attention(
     len: usize,
     scale: f64,
 ) -> Result<Tensor> {
-    let t = q.dim(1)?;
-    let (mut rows, mut out) = (0.., Vec::with_capacity(q.dim(0)?));
-    for prompt in prompts {
-        let offset = prompt.keys.dim(0)? + len - t;
-        for (slot, row) in prompt.slots.iter().zip(&mut rows) {
-            let tail = |x: &Tensor| x.get(*slot)?.narrow(0, 0, len);
-            let keys = Tensor::cat(&[&prompt.keys, &tail(k)?], 0)?.unsqueeze(0)?;
-            let values = Tensor::cat(&[&prompt.values, &tail(v)?], 0)?.unsqueeze(0)?;
-            let mask = Mask::Causal { offset, start: vec![0] };
-            out.push(attention(&q.narrow(0, row, 1)?, &keys, &values, &mask, scale)?);
-        }
+    let ((_, t, n, d), (_, _, kv, _)) = (q.dims4()?, k.dims4()?);
+    let group = n / kv;
+    let (mut first, mut out) = (0, Vec::with_capacity(prompts.len()));
+    for prompt in prompts.iter().filter(|prompt| !prompt.slots.is_empty()) {
+        let (rows, shared) = (prompt.slots.len(), prompt.keys.dim(0)?);
+        let each = rows * t * group;
+        // Heads first, then rows, new tokens and the queries of a head: for the prompt all of a head are one matrix, for
+        // the tails each row is.
+        let heads = q.narrow(0, first, rows)?.reshape((rows, t, kv, group, d))?.permute((2, 0, 1, 3, 4))?;
+        let heads = (heads.contiguous()? * scale)?; // (K, R, T, N/K, D)
+        let apart = |x: &Tensor, width: usize| -> Result<Tensor> {
+            x.reshape((kv, rows, t * group, width))?.transpose(0, 1)?.reshape((rows * kv, t * group, width))
+        };
+        let together = |x: &Tensor, width: usize| -> Result<Tensor> {
+            x.reshape((rows, kv, t * group, width))?.transpose(0, 1)?.reshape((kv, each, width))
+        };
+        let tail = |x: &Tensor, dims: [usize; 4]| -> Result<Tensor> {
+            let x = chosen(x, &prompt.slots)?.narrow(1, 0, len)?.permute(dims)?.contiguous()?;
+            let dims = x.dims();
+            x.reshape((dims[0] * dims[1], dims[2], dims[3]))
+        };
+        let own = apart(&heads, d)?.matmul(&tail(k, [0, 2, 3, 1])?)?.to_dtype(DType::F32)?; // (R K, T N/K, len)
+        let own = match newest(t, group, len, q)? {
+            Some(bias) => own.broadcast_add(&bias)?,
+            None => own,
+        };
+        let own = together(&own, len)?;
+        let keys = prompt.keys.permute((1, 2, 0))?.contiguous()?; // (K, D, P)
+        let all = heads.reshape((kv, each, d))?.matmul(&keys)?.to_dtype(DType::F32)?;
+        let weights = softmax(&Tensor::cat(&[&all, &own], D::Minus1)?, D::Minus1)?.to_dtype(v.dtype())?;
+        let of_tails = apart(&weights.narrow(2, shared, len)?.contiguous()?, len)?.matmul(&tail(v, [0, 2, 1, 3])?)?;
+        let values = prompt.values.transpose(0, 1)?.contiguous()?; // (K, P, D)
+        let y = (weights.narrow(2, 0, shared)?.contiguous()?.matmul(&values)? + together(&of_tails, d)?)?;
+        out.push(y.reshape((kv, rows, t, group, d))?.permute((1, 2, 0, 3, 4))?.reshape((rows, t, n, d))?);
+        first += rows;
     }
-    Tensor::cat(&out, 0)
+    if out.len() == 1 { Ok(out.swap_remove(0)) } else { Tensor::cat(&out, 0) }
 }
 
-/// Additive mask `(B, 1, T, S)` of 0 and a large negative number (finite: a fully hidden row must not be NaN).
-fn mask_bias(mask: &Mask, b: usize, t: usize, s: usize, device: &Device) -> Result<Tensor> {
-    const HIDDEN: f32 = -1e30;
-    let mut bias = vec![HIDDEN; b * t * s];
-    for row in 0..b {
-        for query in 0..t {
-            let line = &mut bias[(row * t + query) * s..][..s];
-            let (first, end) = mask.range(row, query);
-            line[first..end].fill(0.);
-        }
+/// Some rows of the tails, as a view where they lie side by side.
+fn chosen(tails: &Tensor, slots: &[usize]) -> Result<Tensor> {
+    let from = slots.first().copied().unwrap_or(0);
+    if slots.iter().enumerate().all(|(i, slot)| *slot == from + i) {
+        return tails.narrow(0, from, slots.len());
     }
-    Tensor::from_vec(bias, (b, 1, t, s), device)
+    let slots: Vec<u32> = slots.iter().map(|slot| *slot as u32).collect();
+    tails.index_select(&Tensor::new(slots.as_slice(), tails.device())?, 0)
+}
+
+/// Additive mask `(1, T N/K, len)` of `t` new tokens at the end of `len`; `None` where nothing is hidden.
+fn newest(t: usize, group: usize, len: usize, like: &Tensor) -> Result<Option<Tensor>> {
+    if t == 1 {
+        return Ok(None);
+    }
+    let mut bias = vec![HIDDEN; t * group * len];
+    for (i, line) in bias.chunks_exact_mut(len).enumerate() {
+        line[..len - t + i / group + 1].fill(0.);
+    }
+    Tensor::from_vec(bias, (1, t * group, len), like.device()).map(Some)
+}
+
+/// Large, but finite: a fully hidden row must not be NaN.
+const HIDDEN: f32 = -1e30;
+
+/// Additive mask `(B or 1, 1, to - from, S)` of 0 and a large negative number; `None` where nothing is hidden.
+fn hidden(mask: &Mask, b: usize, from: usize, to: usize, s: usize, device: &Device) -> Result<Option<Tensor>> {
+    let ranges = |row: usize| (from..to).map(move |query| mask.range(row, query));
+    let same = (1..b).all(|row| ranges(row).eq(ranges(0)));
+    let rows = if same { b.min(1) } else { b };
+    if (0..rows).all(|row| ranges(row).all(|range| range == (0, s))) {
+        return Ok(None);
+    }
+    let mut bias = vec![HIDDEN; rows * (to - from) * s];
+    let lines = bias.chunks_exact_mut(s.max(1)).zip((0..rows).flat_map(ranges));
+    for (line, (first, end)) in lines {
+        line[first..end].fill(0.);
+    }
+    Tensor::from_vec(bias, (rows, 1, to - from, s), device).map(Some)
 }
 
 /// `silu(gate) * up`, same shapes.

@@ -10,7 +10,7 @@ const SERIAL: usize = 1 << 15;
 
 /// True when every tensor is f32 on the CPU, where the fused operations work.
 pub(super) fn fused(tensors: &[&Tensor]) -> bool {
-    tensors.iter().all(|t| t.device().is_cpu() && t.dtype() == DType::F32)
+    !super::composed::only() && tensors.iter().all(|t| t.device().is_cpu() && t.dtype() == DType::F32)
 }
 
 /// The elements of a contiguous f32 argument of a custom operation.

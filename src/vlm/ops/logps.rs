@@ -5,9 +5,10 @@
 
 use super::gemm::{Mat, MatMut, Threads, matmul};
 use super::host::{elements, output, tensor, view};
+use super::known::known;
 use super::simd::{exp, madd, max, multiversion};
-use crate::vlm::quant::Quantized;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use crate::vlm::{quant::Quantized, weight::Weight};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
@@ -300,5 +301,73 @@ impl CustomOp1 for TokenLogps {
     fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
         let Some(head) = &self.frozen else { bail!("token_logps: no head") };
         Ok(self.backward(x, head.rows(), Head::Blocks(head), g, false)?.0)
+    }
+}
+
+/// Whether [`frozen`] is the way: off the CPU, with a head that learns nothing.
+pub(super) fn piecewise(hidden: &Tensor, head: &Weight) -> bool {
+    let trained = matches!(head, Weight::Dense(w) if w.track_op());
+    !trained && hidden.elem_count() > 0 && (super::composed::only() || !hidden.device().is_cpu())
+}
+
+/// The same from candle's operations, on any device, for a head without gradient: pieces of rows forward, and again
+/// backward.
+pub(super) fn frozen(hidden: &Tensor, head: &Weight, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
+    let (x, vocabulary) = (hidden.detach(), head.dims()[0]);
+    let device = x.device().clone();
+    let targets = Tensor::new(targets, &device)?.unsqueeze(1)?; // (R, 1)
+    let pieces = Pieces { head: head.detach(), targets, temperature, size: chunk_rows(vocabulary) };
+    let w = pieces.weights(&x)?;
+    let (mut logps, mut sums, mut entropies) = (Vec::new(), Vec::new(), Vec::new());
+    for (from, count) in pieces.cuts(x.dim(0)?) {
+        let logits = pieces.logits(&x, &w, from, count)?;
+        let most = logits.max_keepdim(1)?;
+        let below = logits.broadcast_sub(&most)?;
+        let e = below.exp()?;
+        let (sum, product) = (e.sum_keepdim(1)?, (e * below)?.sum_keepdim(1)?);
+        let log = sum.log()?;
+        let lse = (most + &log)?;
+        logps.push((logits.gather(&pieces.targets.narrow(0, from, count)?, 1)? - &lse)?);
+        entropies.push((log - (product / sum)?)?);
+        sums.push(lse);
+    }
+    let (logps, lse) = (Tensor::cat(&logps, 0)?.squeeze(1)?, Tensor::cat(&sums, 0)?);
+    let entropy = Tensor::cat(&entropies, 0)?.squeeze(1)?;
+    let logps = known("token-logps", hidden, logps, move |x, g| {
+        let (w, g) = (pieces.weights(x)?, (g.unsqueeze(1)? / pieces.temperature)?); // g (R, 1)
+        let mut dx = Vec::new();
+        for (from, count) in pieces.cuts(x.dim(0)?) {
+            let logits = pieces.logits(x, &w, from, count)?;
+            let g = g.narrow(0, from, count)?.contiguous()?;
+            let p = logits.broadcast_sub(&lse.narrow(0, from, count)?)?.exp()?;
+            let dlogits = p.broadcast_mul(&g.neg()?)?;
+            let dlogits = dlogits.scatter_add(&pieces.targets.narrow(0, from, count)?, &g, 1)?;
+            dx.push(dlogits.to_dtype(x.dtype())?.matmul(&w)?);
+        }
+        Tensor::cat(&dx, 0)
+    })?;
+    Ok((logps, entropy))
+}
+
+/// Rows of logits that are made a piece at a time.
+struct Pieces {
+    head: Weight,
+    targets: Tensor, // (R, 1)
+    temperature: f64,
+    size: usize,
+}
+
+impl Pieces {
+    fn weights(&self, x: &Tensor) -> Result<Tensor> {
+        self.head.to_dense()?.to_device(x.device())?.to_dtype(x.dtype())
+    }
+
+    fn cuts(&self, rows: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let size = self.size;
+        (0..rows).step_by(size).map(move |from| (from, size.min(rows - from)))
+    }
+
+    fn logits(&self, x: &Tensor, w: &Tensor, from: usize, count: usize) -> Result<Tensor> {
+        x.narrow(0, from, count)?.contiguous()?.matmul(&w.t()?)?.to_dtype(DType::F32)? / self.temperature
     }
 }

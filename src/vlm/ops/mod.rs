@@ -19,6 +19,7 @@ mod embedding;
 pub(in crate::vlm) mod gemm;
 mod heap;
 pub(crate) mod host;
+mod known;
 mod linear;
 mod logps;
 mod lora;
@@ -247,11 +248,15 @@ pub fn quantized_linear(x: &Tensor, w: &Arc<Quantized>) -> Result<Tensor> {
 
 /// [`quantized_linear`] with candle's own blocks, for devices that are not the CPU.
 pub fn device_linear(x: &Tensor, w: &Arc<QTensor>) -> Result<Tensor> {
-    let (_, inner) = w.shape().dims2()?;
+    let (outer, inner) = w.shape().dims2()?;
     if x.rank() == 0 || x.dim(D::Minus1)? != inner {
         bail!("device_linear: x {:?} (.., I) does not fit the weight {:?} (O, I)", x.dims(), w.shape())
     }
-    x.contiguous()?.apply_op1(quantized::Blocks { weight: w.clone() })
+    let (mut shape, rows) = (x.dims().to_vec(), x.elem_count() / inner.max(1));
+    if let Some(last) = shape.last_mut() {
+        *last = outer;
+    }
+    quantized::blocks(&x.reshape((rows, inner))?, w)?.reshape(shape)
 }
 
 /// Fails unless every id is below `limit`.
@@ -275,7 +280,7 @@ pub fn embedding(ids: &[u32], table: &Tensor) -> Result<Tensor> {
 ///
 /// hidden `(R, H)`, head `(V, H)` dense or quantized, targets of length R; returns (log-probabilities `(R)`, entropies
 /// `(R)`, the latter without gradient), both f32, of `softmax(hidden @ head.T / temperature)`. At most 128 rows of logits
-/// exist at a time on the CPU.
+/// exist at a time, in f32 on the CPU; on other devices with a frozen head.
 pub fn head_logps(hidden: &Tensor, head: &Weight, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
     let dims = head.dims();
     let (count, width) = hidden.dims2()?;
@@ -302,6 +307,7 @@ pub fn head_logps(hidden: &Tensor, head: &Weight, targets: &[u32], temperature: 
             hidden.contiguous()?.apply_op2(&w.contiguous()?, op(None))?
         }
         Weight::Quant(w) if fused(&[hidden]) && count > 0 => hidden.contiguous()?.apply_op1(op(Some(w.clone())))?,
+        frozen if logps::piecewise(hidden, frozen) => return logps::frozen(hidden, frozen, targets, temperature),
         other => {
             let w = other.to_dense()?.to_device(hidden.device())?.to_dtype(hidden.dtype())?;
             return composed::token_logps(hidden, &w, targets, temperature);

@@ -1,10 +1,9 @@
 //! Linear maps with a frozen quantized weight: forward by the block kernels, backward for the input only.
 
 use super::host::{elements, output, tensor, view};
+use super::known::known;
 use crate::vlm::quant::Quantized;
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Tensor, quantized::QTensor,
-};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, quantized::QTensor};
 use std::sync::Arc;
 
 /// `x @ w.T` for packed blocks in main memory.
@@ -37,33 +36,22 @@ impl CustomOp1 for Packed {
     }
 }
 
-/// `x @ w.T` for candle's blocks on any device. Candle's own operation has no backward; this one dequantizes for it.
-pub(super) struct Blocks {
-    pub(super) weight: Arc<QTensor>,
+/// Rows up to which candle multiplies blocks by inputs of 8 bits on a GPU, which costs one pass over the blocks.
+const FEW: usize = 8;
+
+/// `x @ w.T` for candle's blocks on any device, x `(R, I)`. Candle's own operation has no backward, and it rounds the inputs
+/// to 8 bits: that is used where arithmetic has 8 bits anyway (bf16) and time goes into reading the weights (a few rows that
+/// are being decoded). Everywhere else the weights are dequantized for the moment of the product, forward and backward.
+pub(super) fn blocks(x: &Tensor, w: &Arc<QTensor>) -> Result<Tensor> {
+    if x.dtype() == DType::BF16 && !x.device().is_cpu() && !x.track_op() && x.dim(0)? <= FEW {
+        return x.contiguous()?.apply_op1_no_bwd(w.as_ref());
+    }
+    let result = x.detach().matmul(&dense(w, x)?.t()?)?;
+    let w = w.clone();
+    known("device-linear", x, result, move |x, g| g.matmul(&dense(&w, x)?))
 }
 
-impl CustomOp1 for Blocks {
-    fn name(&self) -> &'static str {
-        "device-linear"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.weight.cpu_fwd(x, layout)
-    }
-
-    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        self.weight.cuda_fwd(x, layout)
-    }
-
-    fn metal_fwd(&self, x: &MetalStorage, layout: &Layout) -> Result<(MetalStorage, Shape)> {
-        self.weight.metal_fwd(x, layout)
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
-        let w = self.weight.dequantize(g.device())?.to_dtype(g.dtype())?;
-        let (rows, cols) = w.dims2()?;
-        let dx = g.reshape((g.elem_count() / rows, rows))?.matmul(&w)?;
-        debug_assert_eq!(dx.dims().last(), Some(&cols));
-        Ok(Some(dx.reshape(x.shape())?))
-    }
+/// All weights in the dtype of `x`.
+fn dense(w: &QTensor, x: &Tensor) -> Result<Tensor> {
+    w.dequantize(x.device())?.to_dtype(x.dtype())
 }

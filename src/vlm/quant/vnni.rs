@@ -1,18 +1,23 @@
 //! Products on AVX-512 VNNI: 64 eight-bit multiply-adds an instruction, sixteen rows of weights by four inputs.
 //!
-//! Per block of 32 inputs the codes of a strip are unpacked once into eight registers and meet the two planes of every
-//! input row of the tile: `((high products) << 8) + low products` is the exact integer product, then one conversion
-//! and two fused multiply-adds apply the scales. A row's sums are in the same order in any tile.
+//! Per block of 32 inputs the codes of a strip are unpacked once into eight registers and meet the three planes of every
+//! input row of the tile: `(((high products) << 8) + middle products) << 8) + low products` is the exact integer product,
+//! then one conversion and two fused multiply-adds apply the scales. A row's sums are in the same order in any tile.
+//! Integers may wrap on the way, for the result fits: at most 2^22 * 32 * 15 for `Q4_K`, 2^22 * 16 * 32 for a half of
+//! `Q6_K` once its codes are less 32; `Q8_0` keeps the low plane apart.
 
 use super::{
     Kind, Quantized,
-    inputs::{Inputs, TILE},
+    inputs::{BLOCK, Inputs, PLANES, TILE},
     layout::{STRIP, record_bytes},
 };
 use std::{arch::x86_64::*, ops::Range, sync::OnceLock};
 
 /// Bytes of weights that stay in the second cache while the inputs pass.
 const RESIDENT: usize = 1 << 19;
+
+/// How far memory is asked for in advance.
+const AHEAD: usize = 8192;
 
 /// Whether this machine can run [`products`].
 pub(super) fn available() -> bool {
@@ -90,29 +95,59 @@ unsafe fn tile<const M: usize>(
     }
 }
 
-/// The integer product of a block's codes with one input row, over registers `FROM..TO`.
+/// The integer products of a block's codes, over registers `FROM..TO`, with the three planes of one input row.
+#[allow(unsafe_code)]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn products_of<const FROM: usize, const TO: usize>(codes: &[__m512i; 8], planes: *const i8) -> [__m512i; 3] {
+    // SAFETY: `planes` has `PLANES` readable bytes.
+    unsafe {
+        let four = |plane: usize, i: usize| {
+            _mm512_set1_epi32(planes.add(BLOCK * plane + 4 * i).cast::<i32>().read_unaligned())
+        };
+        let mut sums = [_mm512_setzero_si512(); 3];
+        // A counted loop over constants, which the compiler unrolls so that the codes stay in registers; three sums at a
+        // time, since one alone would wait for itself.
+        let mut i = FROM;
+        while i < TO {
+            sums[0] = _mm512_dpbusd_epi32(sums[0], codes[i], four(0, i));
+            sums[1] = _mm512_dpbusd_epi32(sums[1], codes[i], four(1, i));
+            sums[2] = _mm512_dpbusd_epi32(sums[2], codes[i], four(2, i));
+            i += 1;
+        }
+        sums
+    }
+}
+
+/// `256 high + low`.
+#[allow(unsafe_code)]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn join(high: __m512i, low: __m512i) -> __m512i {
+    _mm512_add_epi32(_mm512_slli_epi32::<8>(high), low)
+}
+
+/// The integer product of a block's codes, over registers `FROM..TO`, with one input row.
 #[allow(unsafe_code)]
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn dot<const FROM: usize, const TO: usize>(codes: &[__m512i; 8], planes: *const i8) -> __m512i {
-    // SAFETY: `planes` has 64 readable bytes.
+    // SAFETY: `planes` has `PLANES` readable bytes.
     unsafe {
-        // Counted loops over constants, which the compiler unrolls so that the codes stay in registers.
-        let mut sum = _mm512_setzero_si512();
-        let mut i = FROM;
-        while i < TO {
-            let four = _mm512_set1_epi32(planes.add(4 * i).cast::<i32>().read_unaligned());
-            sum = _mm512_dpbusd_epi32(sum, codes[i], four);
-            i += 1;
-        }
-        sum = _mm512_slli_epi32::<8>(sum);
-        let mut i = FROM;
-        while i < TO {
-            let four = _mm512_set1_epi32(planes.add(32 + 4 * i).cast::<i32>().read_unaligned());
-            sum = _mm512_dpbusd_epi32(sum, codes[i], four);
-            i += 1;
-        }
-        sum
+        let [high, middle, low] = products_of::<FROM, TO>(codes, planes);
+        join(join(high, middle), low)
+    }
+}
+
+/// Asks for `LINES` lines of memory that are needed some blocks later: alone, the processor stops at every page.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn ahead<const LINES: usize>(at: *const u8) {
+    let mut line = 0;
+    while line < LINES {
+        // SAFETY: a prefetch reads nothing and may point anywhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD + 64 * line).cast()) };
+        line += 1;
     }
 }
 
@@ -146,8 +181,12 @@ unsafe fn q4k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
         let (blocks, first) = (inputs.blocks, inputs.at(row, 0));
         for s in 0..blocks / 8 {
             let (d, dmin) = (halves(record), halves(record.add(32)));
+            ahead::<5>(record);
             for j in 0..8 {
                 let at = record.add(320 + j / 2 * 512);
+                if j % 2 == 0 {
+                    ahead::<8>(at);
+                }
                 let mut codes = [_mm512_setzero_si512(); 8];
                 for (i, code) in codes.iter_mut().enumerate() {
                     let bytes = _mm512_loadu_si512(at.add(64 * i).cast());
@@ -159,7 +198,7 @@ unsafe fn q4k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
                 let (scale, min) = (_mm512_mul_ps(scale, d), _mm512_mul_ps(min, dmin));
                 for (m, acc) in acc.iter_mut().enumerate() {
                     let b = first + (8 * s + j) * TILE + m;
-                    let sum = dot::<0, 8>(&codes, planes.add(64 * b));
+                    let sum = dot::<0, 8>(&codes, planes.add(PLANES * b));
                     let sum = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(*scales.add(b)));
                     *acc = _mm512_fmadd_ps(sum, scale, *acc);
                     *acc = _mm512_fnmadd_ps(_mm512_set1_ps(*sums.add(b)), min, *acc);
@@ -183,8 +222,15 @@ unsafe fn q6k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
         let (blocks, first) = (inputs.blocks, inputs.at(row, 0));
         for s in 0..blocks / 8 {
             let d = halves(record);
+            ahead::<5>(record);
             for j in 0..8 {
                 let (low, high) = (record.add(288 + j / 2 * 512), record.add(2336 + j / 4 * 512));
+                if j % 2 == 0 {
+                    ahead::<8>(low);
+                }
+                if j % 4 == 0 {
+                    ahead::<8>(high);
+                }
                 let mut codes = [_mm512_setzero_si512(); 8];
                 for (i, code) in codes.iter_mut().enumerate() {
                     let bytes = _mm512_loadu_si512(low.add(64 * i).cast());
@@ -209,8 +255,14 @@ unsafe fn q6k<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize
                     let b = first + (8 * s + j) * TILE + m;
                     let by = _mm512_set1_ps(*scales.add(b));
                     let [a, z] = *sums.add(b);
-                    let a = _mm512_sub_epi32(dot::<0, 4>(&codes, planes.add(64 * b)), _mm512_set1_epi32(32 * a));
-                    let z = _mm512_sub_epi32(dot::<4, 8>(&codes, planes.add(64 * b)), _mm512_set1_epi32(32 * z));
+                    let a = _mm512_sub_epi32(
+                        dot::<0, 4>(&codes, planes.add(PLANES * b)),
+                        _mm512_set1_epi32(a.wrapping_mul(32)),
+                    );
+                    let z = _mm512_sub_epi32(
+                        dot::<4, 8>(&codes, planes.add(PLANES * b)),
+                        _mm512_set1_epi32(z.wrapping_mul(32)),
+                    );
                     let a = _mm512_mul_ps(_mm512_cvtepi32_ps(a), left);
                     let both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(z), right, a);
                     *acc = _mm512_fmadd_ps(both, by, *acc);
@@ -229,20 +281,24 @@ unsafe fn q8<const M: usize>(mut record: *const u8, inputs: &Inputs, row: usize)
     // SAFETY: see `tile`.
     unsafe {
         let mut acc = [_mm512_setzero_ps(); M];
-        let (planes, scales, sums) = (inputs.planes.as_ptr(), inputs.scales.as_ptr(), inputs.halves.as_ptr());
+        let (planes, scales, offsets) = (inputs.planes.as_ptr(), inputs.scales.as_ptr(), inputs.offsets.as_ptr());
         let (blocks, first) = (inputs.blocks, inputs.at(row, 0));
         for block in 0..blocks {
             let d = halves(record);
+            ahead::<9>(record);
             let mut codes = [_mm512_setzero_si512(); 8];
             for (i, code) in codes.iter_mut().enumerate() {
                 *code = _mm512_loadu_si512(record.add(32 + 64 * i).cast());
             }
             for (m, acc) in acc.iter_mut().enumerate() {
                 let b = first + block * TILE + m;
-                let [a, z] = *sums.add(b);
-                let sum = dot::<0, 8>(&codes, planes.add(64 * b));
-                let sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(128 * (a + z)));
-                let sum = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(*scales.add(b)));
+                let [high, middle, low] = products_of::<0, 8>(&codes, planes.add(PLANES * b));
+                let upper = join(high, middle);
+                let [over, under] = *offsets.add(b);
+                let upper = _mm512_cvtepi32_ps(_mm512_sub_epi32(upper, _mm512_set1_epi32(over)));
+                let low = _mm512_cvtepi32_ps(_mm512_sub_epi32(low, _mm512_set1_epi32(under)));
+                let sum = _mm512_fmadd_ps(upper, _mm512_set1_ps(256.), low);
+                let sum = _mm512_mul_ps(sum, _mm512_set1_ps(*scales.add(b)));
                 *acc = _mm512_fmadd_ps(sum, d, *acc);
             }
             record = record.add(record_bytes(Kind::Q8_0));
