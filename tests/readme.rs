@@ -105,6 +105,8 @@ fn workplace() -> tempfile::TempDir {
     for i in 0..2 {
         fs::copy(samples.join(format!("frames/udacity_07_{i:03}.jpg")), at(&format!("clips/hill/{i}.jpg"))).unwrap();
     }
+    let plan = "{\"scene\":\"dev16_curve_oncoming\",\"poses\":[[2,0,0],[4,0,0],[6,0,0],[8,0,0],[10,0,0],[12,0,0],[14,0,0],[16,0,0]]}\n";
+    fs::write(at("plans.jsonl"), plan).unwrap();
     fs::write(at("questions.txt"), "why not faster?\n/speed 0\n").unwrap();
     let pose = |i: usize| {
         let frame = if i.is_multiple_of(20) { format!("frames/udacity_07_{:03}.jpg", i / 20) } else { String::new() };
@@ -161,8 +163,15 @@ fn every_command_works_as_written() {
         assert!(commands.iter().any(|command| command.contains(from)), "{from} is nowhere in README.md");
     }
     follow(&commands, INSTEAD, dir.path());
-    for made in ["out/plan.png", "out/hill.png", "runs/a/ckpt", "models/a/config.json", "val-metaad.json", "mine.jsonl"]
-    {
+    for made in [
+        "out/plan.png",
+        "out/hill.png",
+        "runs/a/ckpt",
+        "models/a/config.json",
+        "val-metaad.json",
+        "mine.jsonl",
+        "submission.pkl",
+    ] {
         assert!(dir.path().join(made).exists(), "{made} was not written");
     }
 }

@@ -1,6 +1,8 @@
 //! What can be wrong with a data set: one variant per violated rule, each naming the place, the value and what is
 //! allowed. [`DataError::hint`] says what to try; the binary prints both and exits with 3.
 
+use crate::pickle::PickleError;
+use scene::world::SceneError;
 use std::{fmt, sync::Arc};
 
 /// Result of everything in this crate that reads or writes records.
@@ -120,6 +122,15 @@ pub enum DataError {
     /// A sample that the chosen format cannot hold.
     #[error("sample {id} cannot be written as {format}: {reason}")]
     NotWritable { id: String, format: &'static str, reason: String },
+    /// A field of a scene, a trajectory or a log that breaks a rule; `problem` tells the value and the rule.
+    #[error("{place}: {field} {problem}")]
+    BadField { place: Place, field: String, problem: String },
+    /// A scene that breaks a rule of its format.
+    #[error("{place}: {error}")]
+    Scene { place: Place, error: SceneError },
+    /// A pickle that breaks a rule.
+    #[error("{file}: {error}")]
+    Pickle { file: String, error: PickleError },
     /// A rule given on the command line.
     #[error("{option} {value:?}: {reason}")]
     BadOption { option: &'static str, value: String, reason: String },
@@ -150,6 +161,10 @@ impl DataError {
             }
             DataError::ImageCount { marks: 0, .. } => "write <image> in the text where each picture belongs".into(),
             DataError::ImageCount { .. } => "each <image> mark stands for exactly one image, in order".into(),
+            DataError::Pickle { error, .. } => error.hint()?.into(),
+            DataError::BadField { problem, .. } if problem.contains("which has no map") => {
+                "give the map with --map FILE, the map object of a scene file".into()
+            }
             DataError::NotWritable { .. } => {
                 "--skip-bad to leave such samples out; --to record holds every sample".into()
             }

@@ -1,12 +1,13 @@
 //! Metrics, logs and reports of planning evaluations: pure computation, no model, no pictures decoded.
 //!
 //! `log` keeps one line per finished sample and is the only source of a [`Summary`]; `metrics`, `text` and `released`
-//! are the functions behind it; `report` shows it; `threshold` holds it against `--fail-under`.
+//! are the functions behind it; `report` shows it; `threshold` holds it against `--fail-under`. `pdm` scores trajectories.
 
 #![forbid(unsafe_code)]
 
 pub mod log;
 pub mod metrics;
+pub mod pdm;
 pub mod released;
 pub mod report;
 pub mod summary;

@@ -8,6 +8,7 @@
 
 pub mod action;
 pub mod format;
+pub mod pdm;
 
 use scene::{PathAction, SpeedAction};
 use serde::{Deserialize, Serialize};

@@ -9,6 +9,7 @@ pub mod decode;
 pub mod inputs;
 pub mod items;
 pub mod pictures;
+pub mod score;
 pub mod train;
 
 use crate::{error::Result, train::progress::peak_bytes};
@@ -22,7 +23,7 @@ pub struct Measured {
     pub name: String,
     /// How fast, in `unit`: a rate or a wall time, the best of the repeats.
     pub value: f64,
-    /// `tokens/s`, `patches/s`, `ms` or `s`.
+    /// `tokens/s`, `patches/s`, `ms`, `s`, or so many per processor second (`trajectories/cpu_s`).
     pub unit: String,
     /// Threads computed with.
     pub threads: usize,

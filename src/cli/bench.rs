@@ -5,6 +5,7 @@
 //! item's lines from its output.
 
 pub mod model;
+pub mod score;
 
 use super::{Shared, print, print_json};
 use crate::{
@@ -21,7 +22,9 @@ use std::{
 const EXAMPLES: &str = "Examples:
   reinsman bench model                          # the small model of the comparison with Python
   reinsman bench model --shape 3b --items decode_b1 --json
-  reinsman bench model --items preprocess,startup --repeats 10 --threads 2";
+  reinsman bench model --items preprocess,startup --repeats 10 --threads 2
+  reinsman bench score                          # NAVSIM scores a second, beside Python
+  reinsman bench score --items epdms_official_call,epdms_batch_256 --json";
 
 /// What can be typed after `bench`.
 #[derive(Debug, clap::Args)]
@@ -37,6 +40,8 @@ pub struct Args {
 pub enum Verb {
     /// Pictures, inference, rollouts and training steps of a model shape with random weights
     Model(model::Args),
+    /// NAVSIM scores: trajectories a second on one thread, beside the Python reference
+    Score(score::Args),
 }
 
 /// Runs the verb.
@@ -46,6 +51,7 @@ pub enum Verb {
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     match &args.verb {
         Verb::Model(args) => model::run(args, shared),
+        Verb::Score(args) => score::run(args, shared),
     }
 }
 
@@ -116,11 +122,8 @@ fn machine() -> Map<String, Value> {
     machine
 }
 
-/// Prints a report.
-fn report(machine: Map<String, Value>, results: &[Measured], as_json: bool) -> Result<()> {
-    if as_json {
-        return print_json(&json!({ "machine": machine, "results": results }));
-    }
+/// The machine in lines.
+fn heading(machine: &Map<String, Value>) -> String {
     let mut text = String::new();
     for (name, value) in machine.iter().filter(|(_, value)| !value.is_null()) {
         let value = match (name.as_str(), value) {
@@ -130,6 +133,15 @@ fn report(machine: Map<String, Value>, results: &[Measured], as_json: bool) -> R
         };
         text.push_str(&format!("{:<13} {value}\n", name.trim_end_matches("_bytes")));
     }
+    text
+}
+
+/// Prints a report.
+fn report(machine: Map<String, Value>, results: &[Measured], as_json: bool) -> Result<()> {
+    if as_json {
+        return print_json(&json!({ "machine": machine, "results": results }));
+    }
+    let mut text = heading(&machine);
     let row = |cells: [&str; 6]| {
         let [name, value, unit, threads, cpu, peak] = cells;
         format!("{name:<28} {value:>10} {unit:<10} {threads:>7} {cpu:>10} {peak:>10}\n")

@@ -22,6 +22,7 @@ pub mod export;
 pub mod init;
 pub mod parse;
 pub mod plan;
+pub mod score;
 pub mod sft;
 
 /// Train, evaluate and debug reasoning driving planners.
@@ -71,6 +72,8 @@ pub enum Verb {
     Sft(sft::Args),
     /// Score a planner on labelled records
     Eval(eval::Args),
+    /// Score trajectories as NAVSIM does (PDMS, EPDMS)
+    Score(score::Args),
     /// Question a planner about one frame, interactively
     Chat(chat::Args),
     /// Check, count, show, convert and label records
@@ -115,6 +118,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Verb::Plan(args) => plan::run(args, shared),
         Verb::Sft(args) => sft::run(args, shared),
         Verb::Eval(args) => eval::run(args, shared),
+        Verb::Score(args) => score::run(args, shared),
         Verb::Chat(args) => chat::run(args, shared),
         Verb::Data(args) => data::run(args, shared),
         Verb::Init(args) => init::run(args, shared),

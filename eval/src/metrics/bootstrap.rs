@@ -96,6 +96,29 @@ pub fn difference(first: &[Row], second: &[Row], metric: Metric, settings: Boots
     Some(Difference { figure, samples: first.len(), clear: figure.low > 0.0 || figure.high < 0.0 })
 }
 
+/// Means of several columns over groups that are drawn as a whole; a group holds the sum and the number of values of each
+/// column. `None` where a column has no value.
+pub fn means(groups: &[&[(f64, f64)]], columns: usize, settings: Bootstrap) -> Vec<Option<Figure>> {
+    let add = |total: &mut Vec<(f64, f64)>, group: &[(f64, f64)]| {
+        total.iter_mut().zip(group).for_each(|(total, (sum, n))| *total = (total.0 + sum, total.1 + n));
+    };
+    let mean = |(sum, n): &(f64, f64)| (*n > 0.0).then(|| sum / n);
+    let mut full = vec![(0.0, 0.0); columns];
+    groups.iter().for_each(|group| add(&mut full, group));
+    let mut drawn: Vec<Vec<f64>> = vec![Vec::with_capacity(settings.resamples); columns];
+    for round in 0..settings.resamples {
+        let mut total = vec![(0.0, 0.0); columns];
+        let base = (round * groups.len()) as u64;
+        for i in 0..groups.len() {
+            if let Some(group) = groups.get(draw_index(settings.seed, base + i as u64 + 1, groups.len())) {
+                add(&mut total, group);
+            }
+        }
+        drawn.iter_mut().zip(&total).for_each(|(values, total)| values.extend(mean(total)));
+    }
+    full.iter().zip(&mut drawn).map(|(full, drawn)| mean(full).map(|value| interval(value, drawn))).collect()
+}
+
 fn resample(rows: &[Row], seed: u64, round: usize) -> Tally {
     let mut tally = Tally::default();
     let base = (round * rows.len()) as u64;
@@ -187,6 +210,24 @@ mod tests {
         let same = difference(&a, &a, Metric::Joint, Bootstrap::default()).unwrap();
         assert!(!same.clear && same.figure.half_width() == 0.0);
         assert_eq!(difference(&a, &b[1..], Metric::Joint, Bootstrap::default()), None);
+    }
+
+    #[test]
+    fn means_of_groups_are_drawn_as_a_whole() {
+        // 100 groups of 1 or 0: the binomial interval; the second column has values in half of them, the third nowhere.
+        let rows: Vec<Vec<(f64, f64)>> =
+            (0..100).map(|i| vec![(f64::from(i % 2), 1.0), (f64::from(i % 2), f64::from(i % 2)), (0.0, 0.0)]).collect();
+        let groups: Vec<&[(f64, f64)]> = rows.iter().map(Vec::as_slice).collect();
+        let found = means(&groups, 3, Bootstrap::default());
+        let first = found[0].unwrap();
+        assert!(first.value == 0.5 && (first.half_width() - 0.098).abs() < 0.012, "{first:?}");
+        assert_eq!(found[1].unwrap().low, 1.0);
+        assert_eq!(found[2], None);
+        // Ten times the values in every group say nothing more.
+        let more: Vec<Vec<(f64, f64)>> =
+            rows.iter().map(|r| r.iter().map(|(s, n)| (10.0 * s, 10.0 * n)).collect()).collect();
+        let groups: Vec<&[(f64, f64)]> = more.iter().map(Vec::as_slice).collect();
+        assert_eq!(means(&groups, 3, Bootstrap::default())[0].unwrap(), first);
     }
 
     #[test]

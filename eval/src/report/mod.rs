@@ -8,8 +8,10 @@ mod samples;
 mod style;
 mod terminal;
 
+pub(crate) use html::escape;
 pub use html::{Page, html};
 pub use samples::{MAX_PICTURE_BYTES, worst};
+pub(crate) use style::CSS;
 pub use terminal::{hardest_sentence, markdown, sight_sentence, terminal};
 
 use crate::metrics::bootstrap::Figure;
@@ -34,7 +36,7 @@ fn row_name(row: &TableRow) -> String {
 }
 
 /// `12 345`.
-fn grouped(n: usize) -> String {
+pub(crate) fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
