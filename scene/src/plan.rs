@@ -1,7 +1,7 @@
 //! A plan: what a planner says it will do for the next 3 s, and why.
 //!
 //! Written form: `<think> reasoning </think> <answer> SPEED, PATH </answer>`, without the first block in
-//! no-think mode. Reading it back is [`crate::parse`].
+//! no-think mode. Reading it back is [`crate::parse()`].
 
 use crate::{MetaAction, parse::TAGS};
 use serde::{Deserialize, Serialize};
