@@ -1,6 +1,5 @@
 //! Where on the road ego is: three booleans per state (spec 6).
 
-use super::grid::{DRIVABLE, INTERSECTION};
 use super::motion::Motion;
 use super::{Ground, Workspace};
 use scene::dynamics::{STATES, State};
@@ -29,33 +28,42 @@ impl EgoAreas {
 pub fn ego_areas(ground: &Ground, states: &[State; STATES], workspace: &mut Workspace) -> EgoAreas {
     workspace.motion.states = *states;
     workspace.motion.update();
-    areas(ground, &workspace.motion, &mut workspace.lanes)
+    areas(ground, &workspace.motion)
 }
 
-/// The same from prepared geometry; `lanes` is scratch for four sets of lanes.
-pub(super) fn areas(ground: &Ground, motion: &Motion, lanes: &mut Vec<u64>) -> EgoAreas {
-    let words = ground.grid.words();
-    lanes.clear();
-    lanes.resize(4 * words, 0);
+/// The same from prepared geometry.
+pub(super) fn areas(ground: &Ground, motion: &Motion) -> EgoAreas {
+    match ground.grid.words() {
+        1 => areas_of::<1>(ground, motion),
+        2 => areas_of::<2>(ground, motion),
+        4 => areas_of::<4>(ground, motion),
+        8 => areas_of::<8>(ground, motion),
+        16 => areas_of::<16>(ground, motion),
+        32 => areas_of::<32>(ground, motion),
+        _ => areas_of::<64>(ground, motion),
+    }
+}
+
+fn areas_of<const W: usize>(ground: &Ground, motion: &Motion) -> EgoAreas {
     let mut found = EgoAreas::default();
     for t in 0..STATES {
-        let center = ground.grid.locate(motion.center[t], &mut lanes[..words]);
-        let on_route = lanes.iter().zip(&ground.route).any(|(l, r)| l & r != 0);
+        let center = ground.grid.locate::<W>(motion.center[t]);
+        let on_route = center.lanes.iter().zip(&ground.route).any(|(l, r)| l & r != 0);
         found.oncoming |= u64::from(!on_route) << t;
-        found.intersection |= u64::from(center & INTERSECTION != 0) << t;
+        found.intersection |= u64::from(center.intersection) << t;
 
-        let mut drivable = DRIVABLE;
-        for (corner, set) in motion.corners[t].iter().zip(lanes.chunks_exact_mut(words)) {
-            drivable &= ground.grid.locate(*corner, set);
+        let corners = motion.corners[t].map(|corner| ground.grid.locate::<W>(corner));
+        let drivable = corners.iter().all(|c| c.drivable);
+        found.non_drivable |= u64::from(!drivable) << t;
+        let (mut several, mut touched, mut held) = (false, false, false);
+        for w in 0..W {
+            let [a, b, c, d] = corners.map(|corner| corner.lanes[w]);
+            let any = a | b | c | d;
+            several |= (touched && any != 0) || any & any.wrapping_sub(1) != 0;
+            touched |= any != 0;
+            held |= a & b & c & d != 0;
         }
-        found.non_drivable |= u64::from(drivable == 0) << t;
-        let (mut touched, mut held) = (0, 0);
-        for w in 0..words {
-            let of = |corner: usize| lanes[corner * words + w];
-            touched += (of(0) | of(1) | of(2) | of(3)).count_ones();
-            held |= of(0) & of(1) & of(2) & of(3);
-        }
-        found.multiple_lanes |= u64::from(touched >= 2 && held == 0) << t;
+        found.multiple_lanes |= u64::from(several && !held) << t;
     }
     found
 }

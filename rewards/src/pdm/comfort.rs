@@ -38,6 +38,11 @@ pub(super) enum Seat {
 }
 
 impl Felt {
+    pub fn heap_bytes(&self) -> usize {
+        let all = [&self.heading, &self.lon, &self.lat, &self.magnitude, &self.smooth, &self.out];
+        all.iter().map(|v| v.capacity() * size_of::<f64>()).sum()
+    }
+
     pub fn clear(&mut self) {
         for all in [&mut self.heading, &mut self.lon, &mut self.lat, &mut self.magnitude] {
             all.clear();

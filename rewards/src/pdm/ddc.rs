@@ -19,14 +19,14 @@ pub(super) fn driving_direction(motion: &Motion, areas: &EgoAreas, version: Vers
     if wrong >> 1 == 0 {
         return 1.0;
     }
-    let mut driven = [0.0; STATES];
-    for t in 1..STATES {
-        if wrong >> t & 1 == 1 {
-            let (a, b) = (motion.center[t - 1], motion.center[t]);
-            let (dx, dy) = (b[0] - a[0], b[1] - a[1]);
-            driven[t] = (dx * dx + dy * dy).sqrt();
+    let driven: [f64; STATES] = std::array::from_fn(|t| {
+        if t == 0 || wrong >> t & 1 == 0 {
+            return 0.0;
         }
-    }
+        let (a, b) = (motion.center[t - 1], motion.center[t]);
+        let (dx, dy) = (b[0] - a[0], b[1] - a[1]);
+        (dx * dx + dy * dy).sqrt()
+    });
     let within = |t: usize| driven[(t + 1).saturating_sub(WINDOW)..=t].iter().sum::<f64>();
     let worst = (0..STATES).map(within).fold(0.0, f64::max);
     if worst < HALF {

@@ -48,7 +48,7 @@ pub fn check_plan(index: usize, plan: &Trajectory) -> Result<(), PdmError> {
     }
     for (i, pose) in plan.poses.iter().enumerate() {
         for (name, value) in [("x", pose.x), ("y", pose.y), ("heading", pose.heading)] {
-            if !(value.abs() <= FARTHEST) {
+            if !value.is_finite() || value.abs() > FARTHEST {
                 return wrong(format!("poses[{i}].{name}"), value, "a finite number of magnitude at most 1e6");
             }
         }

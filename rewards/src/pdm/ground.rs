@@ -1,7 +1,7 @@
 //! The part of a scene that no agent and no plan changes.
 
 use super::comfort::{Past, SixChecks};
-use super::grid::{Class, Grid, INTERSECTION};
+use super::grid::{Class, Grid, MOST_LANES};
 use super::{Compat, PdmError};
 use scene::dynamics::{Knots, STATES, State, Tracker, targets};
 use scene::geometry::{Point, Ring};
@@ -18,6 +18,7 @@ pub struct Ground {
     pub ego: EgoStatus,
     tracker: Tracker,
     pub(super) grid: Grid,
+    intersections: Vec<Ring>,
     /// The set of lanes that belong to the route.
     pub(super) route: Vec<u64>,
     pub(super) line: CenterLine,
@@ -57,12 +58,18 @@ impl Ground {
             };
             polygons.push((class, Ring::new(points.to_vec())));
         }
+        if lanes as usize > MOST_LANES {
+            let (scene, field, found) = (scene.name.clone(), "drivable_map".into(), lanes as usize);
+            return Err(SceneError::Count { scene, field, found, rule: "at most 4096 lanes" }.into());
+        }
+        let junction = |(class, ring): &(Class, Ring)| (*class == Class::Intersection).then(|| ring.clone());
         let line = CenterLine::new(line.iter().map(|p| [p.x, p.y]).collect());
         let start = State::of_ego(&scene.ego);
         Ok(Ground {
             compat,
             ego: scene.ego,
             tracker: Tracker::new(compat.dynamics()),
+            intersections: polygons.iter().filter_map(junction).collect(),
             grid: Grid::new(polygons, lanes as usize, start.center()),
             route,
             start_progress: line.progress(start.center()),
@@ -91,11 +98,9 @@ impl Ground {
         State::of_ego(&self.ego)
     }
 
-    /// Whether the rear axle is in an intersection; `lanes` is scratch.
-    pub(super) fn axle_in_intersection(&self, state: &State, lanes: &mut Vec<u64>) -> bool {
+    /// Whether the rear axle is in an intersection.
+    pub(super) fn axle_in_intersection(&self, state: &State) -> bool {
         let axle: Point = [state.x, state.y];
-        let words = self.grid.words();
-        lanes.resize(lanes.len().max(words), 0);
-        self.grid.locate(axle, &mut lanes[..words]) & INTERSECTION != 0
+        self.intersections.iter().any(|ring| ring.contains(axle))
     }
 }

@@ -222,6 +222,10 @@ pub(super) struct Ignored {
 }
 
 impl Ignored {
+    pub fn heap_bytes(&self) -> usize {
+        self.words.capacity() * size_of::<u64>()
+    }
+
     /// Empties the set and makes room for so many tracks.
     pub fn clear(&mut self, tracks: usize) {
         self.words.clear();

@@ -11,11 +11,17 @@ use scene::dynamics::{Knots, STATES, State};
 #[derive(Debug, Clone, Default)]
 pub struct Workspace {
     pub(super) motion: Motion,
-    pub(super) lanes: Vec<u64>,
     pub(super) ignored: Ignored,
     pub(super) felt: Felt,
     pub(super) knots: Knots,
     pub(super) now: Features,
+}
+
+impl Workspace {
+    /// Bytes of heap memory that the buffers hold.
+    pub fn heap_bytes(&self) -> usize {
+        self.ignored.heap_bytes() + self.felt.heap_bytes() + self.knots.heap_bytes()
+    }
 }
 
 /// The sub-scores of one simulated drive among the agents of `observation`. `with_past`: whether history comfort sees
@@ -40,12 +46,12 @@ pub(super) fn score_motion(
     with_past: bool,
     workspace: &mut Workspace,
 ) -> RawScores {
-    let Workspace { motion, lanes, ignored, felt, .. } = workspace;
+    let Workspace { motion, ignored, felt, .. } = workspace;
     let compat = &ground.compat;
     motion.update();
-    let found = areas::areas(ground, motion, lanes);
+    let found = areas::areas(ground, motion);
     let (nc, first_at_fault) = nc::no_collision(motion, &found, observation, compat.arccos_nan, ignored);
-    let (ttc, first_ttc) = ttc::time_to_collision(ground, version, motion, &found, observation, ignored, lanes);
+    let (ttc, first_ttc) = ttc::time_to_collision(ground, version, motion, &found, observation, ignored);
     let (tlc, lk) = match version {
         Version::V1 => (1.0, 1.0),
         Version::V2 => (

@@ -138,7 +138,9 @@ mod tests {
 
     #[test]
     fn rounds_half_to_even() {
-        assert_eq!(round8(0.125e-7), 0.12e-7 * 1.0);
+        for x in [0.5e-8, 1.5e-8, 2.5e-8, -3.5e-8, 4.5, -1e-9, 123.456789015, 99_999.000000005] {
+            assert_eq!(round8(x), (x * 1e8).round_ties_even() / 1e8);
+        }
         assert_eq!(round8(-1.234567891), -1.23456789);
         assert_eq!(round8(3e9), 3e9);
         assert!(round8(f64::NAN).is_nan());

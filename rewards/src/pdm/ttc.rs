@@ -14,7 +14,7 @@ const LAST_V2: usize = 31;
 /// Below this speed (m/s) nothing is asked.
 const STOPPED: f64 = 5e-3;
 
-/// The score and the first step with a violation. `lanes` is scratch.
+/// The score and the first step with a violation.
 pub(super) fn time_to_collision(
     ground: &Ground,
     version: Version,
@@ -22,7 +22,6 @@ pub(super) fn time_to_collision(
     areas: &EgoAreas,
     observation: &Observation,
     ignored: &mut Ignored,
-    lanes: &mut Vec<u64>,
 ) -> (f64, Option<u8>) {
     let compat = &ground.compat;
     let steps = if version == Version::V2 && compat.short_ttc { LAST_V2 + 1 } else { STATES };
@@ -54,7 +53,7 @@ pub(super) fn time_to_collision(
                     continue;
                 }
                 let (ahead, behind) = motion.ahead_behind(t, agent.center, compat.arccos_nan);
-                if ahead || (!behind && (areas.off_lane(t) || ground.axle_in_intersection(&motion.states[t], lanes))) {
+                if ahead || (!behind && (areas.off_lane(t) || ground.axle_in_intersection(&motion.states[t]))) {
                     return (0.0, Some(t as u8));
                 }
                 ignored.add(agent.track);

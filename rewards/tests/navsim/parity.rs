@@ -23,7 +23,7 @@ impl Report {
         let off = if ours == theirs { 0.0 } else { (ours - theirs).abs() };
         let worst = self.worst.entry(what).or_insert(0.0);
         *worst = worst.max(off);
-        if !(off <= tolerance) {
+        if off.is_nan() || off > tolerance {
             self.lines.push(format!("{place}: {what} is {ours}, expected {theirs} (off by {off:e})"));
         }
     }

@@ -69,9 +69,9 @@ impl VelocityFit {
     /// `along[i]` = displacement i projected on its start heading, metres; replaced by the profile in m/s.
     pub(super) fn solve(&self, along: &mut [f64; STEPS]) {
         let (mut one, mut two) = (0.0, 0.0);
-        for i in 0..STEPS {
-            let v = along[i] * INTERVAL - self.below[i] * one - self.below2[i] * two;
-            along[i] = v;
+        for (along, (below, below2)) in along.iter_mut().zip(self.below.iter().zip(&self.below2)) {
+            let v = *along * INTERVAL - below * one - below2 * two;
+            *along = v;
             (two, one) = (one, v);
         }
         let (mut one, mut two) = (0.0, 0.0);
@@ -122,4 +122,101 @@ pub fn curvature_profile(turns: &[f64; STEPS], speeds: &[f64; STEPS]) -> [f64; S
         profile[i] = (pull[i] + g * profile[i - 1]) * inverse[i];
     }
     profile
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Solves `M x = y` by Gaussian elimination with pivoting.
+    #[allow(clippy::needless_range_loop)]
+    fn solve(mut m: Vec<Vec<f64>>, mut y: Vec<f64>) -> Vec<f64> {
+        let n = y.len();
+        for k in 0..n {
+            let p = (k..n).max_by(|&a, &b| m[a][k].abs().total_cmp(&m[b][k].abs())).unwrap_or(k);
+            m.swap(k, p);
+            y.swap(k, p);
+            for i in k + 1..n {
+                let f = m[i][k] / m[k][k];
+                for j in k..n {
+                    m[i][j] -= f * m[k][j];
+                }
+                y[i] -= f * y[k];
+            }
+        }
+        for k in (0..n).rev() {
+            y[k] = (y[k] - (k + 1..n).map(|j| m[k][j] * y[j]).sum::<f64>()) / m[k][k];
+        }
+        y
+    }
+
+    /// The reference's form: unknowns are the initial value and 39 increments, `rows` weights the data.
+    fn dense(weights: &[f64], data: &[f64], regulariser: &dyn Fn(usize, usize) -> f64) -> Vec<f64> {
+        let n = STEPS;
+        let a = |i: usize, j: usize| match j {
+            0 => weights[i],
+            j if j <= i => weights[i] * INTERVAL,
+            _ => 0.0,
+        };
+        let entry = |j: usize, k: usize| (0..n).map(|i| a(i, j) * a(i, k)).sum::<f64>() + regulariser(j, k);
+        let m = (0..n).map(|j| (0..n).map(|k| entry(j, k)).collect()).collect();
+        let x = solve(m, (0..n).map(|j| (0..n).map(|i| a(i, j) * data[i]).sum()).collect());
+        let mut value = x[0];
+        (0..n)
+            .map(|k| {
+                if k == 0 {
+                    value
+                } else {
+                    value += x[k] * INTERVAL;
+                    value
+                }
+            })
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn the_banded_velocity_fit_is_the_dense_one(d in prop::collection::vec(-1.0..3.0f64, STEPS), quirk in any::<bool>()) {
+            let mut r = vec![vec![0.0; STEPS]; STEPS - 2];
+            for (i, row) in r.iter_mut().enumerate() {
+                row[i + 1] = -1.0;
+                if !quirk || i == STEPS - 3 {
+                    row[i + 2] = 1.0;
+                }
+            }
+            let penalty = |j: usize, k: usize| JERK_PENALTY * r.iter().map(|row| row[j] * row[k]).sum::<f64>();
+            let truth = dense(&[INTERVAL; STEPS], &d, &penalty);
+            let along: [f64; STEPS] = std::array::from_fn(|i| d[i]);
+            for (a, b) in velocity_profile(&along, quirk).iter().zip(truth) {
+                prop_assert!((a - b).abs() < 1e-9, "{a} {b}");
+            }
+        }
+
+        #[test]
+        fn the_banded_curvature_fit_is_the_dense_one(
+            v in prop::collection::vec(-0.5..15.0f64, STEPS),
+            turn in prop::collection::vec(-0.1..0.1f64, STEPS),
+        ) {
+            let penalty = |j: usize, k: usize| match (j == k, j) {
+                (true, 0) => INITIAL_CURVATURE_PENALTY,
+                (true, _) => CURVATURE_RATE_PENALTY,
+                _ => 0.0,
+            };
+            let weights: Vec<f64> = v.iter().map(|v| v * INTERVAL).collect();
+            let truth = dense(&weights, &turn, &penalty);
+            let (v, turn) = (std::array::from_fn(|i| v[i]), std::array::from_fn(|i| turn[i]));
+            for (a, b) in curvature_profile(&turn, &v).iter().zip(truth) {
+                prop_assert!((a - b).abs() < 1e-8, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_car_that_stands_keeps_its_wheels_straight() {
+        assert_eq!(curvature_profile(&[0.0; STEPS], &[0.0; STEPS]), [0.0; STEPS]);
+        assert!(curvature_profile(&[0.1; STEPS], &[0.0; STEPS]).iter().all(|k| k.is_finite()));
+    }
 }

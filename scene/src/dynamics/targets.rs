@@ -36,6 +36,11 @@ impl Knots {
         }
     }
 
+    /// Bytes of heap memory held.
+    pub fn heap_bytes(&self) -> usize {
+        self.time_us.capacity() * size_of::<i64>() + self.poses.capacity() * size_of::<Pose>()
+    }
+
     fn clear(&mut self) {
         self.time_us.clear();
         self.poses.clear();

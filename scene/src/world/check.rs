@@ -7,6 +7,8 @@ use std::collections::HashSet;
 
 /// Largest coordinate in metres: beyond it doubles no longer resolve a micrometre.
 const FARTHEST: f64 = 1e8;
+/// Largest time stamp in microseconds: a double still resolves a few.
+const LATEST: i64 = 100_000_000_000_000_000;
 /// Smallest length or width of a box in metres.
 const THINNEST: f64 = 1e-3;
 /// Largest length or width of a box in metres.
@@ -252,12 +254,19 @@ impl Check<'_> {
     }
 
     fn status(&self, field: &str, s: &EgoStatus) -> Result<(), SceneError> {
+        self.time(|| format!("{field}.time_us"), s.time_us)?;
         self.finite(|| format!("{field}.pose"), &[s.pose.x, s.pose.y, s.pose.heading])?;
         self.finite(|| format!("{field}.velocity"), &s.velocity)?;
         self.finite(|| format!("{field}.acceleration"), &s.acceleration)
     }
 
+    fn time(&self, field: impl Fn() -> String, time_us: i64) -> Result<(), SceneError> {
+        let fits = (-LATEST..=LATEST).contains(&time_us);
+        self.number(field, time_us as f64, fits, "microseconds of magnitude at most 1e17")
+    }
+
     fn rising(&self, field: &str, times: &[i64]) -> Result<(), SceneError> {
+        times.iter().enumerate().try_for_each(|(i, &t)| self.time(|| format!("{field}[{i}]"), t))?;
         times.windows(2).enumerate().try_for_each(|(i, pair)| {
             let name = || format!("{field}[{}]", i + 1);
             self.number(name, pair[1] as f64, pair[1] > pair[0], "later than the entry before it")
