@@ -1,5 +1,5 @@
 //! Damaged scenes give typed errors or finite results, never a panic: derived fields, PDM-Closed, reactive traffic.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "navsim/fixture.rs"]
 #[allow(dead_code)]
