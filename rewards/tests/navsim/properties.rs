@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 fn cases() -> &'static [Case] {
     static CASES: OnceLock<Vec<Case>> = OnceLock::new();
-    CASES.get_or_init(fixture::cases)
+    CASES.get_or_init(fixture::own_cases)
 }
 
 fn scores(scene: &Scene, case: &Case, version: Version, filter: Filter) -> Vec<Scores> {
