@@ -63,7 +63,7 @@ fn measure(name: &str, seconds: f64, mut work: impl FnMut() -> usize) {
 fn main() {
     let seconds: f64 = std::env::args().nth(1).map_or(2.0, |s| s.parse().unwrap());
     let cases = fixture::cases();
-    let mut workspace = Workspace::default();
+    let (mut workspace, mut crowd_scores) = (Workspace::default(), Vec::new());
     for (metric, version) in [("epdms", Version::V2), ("pdms", Version::V1)] {
         let scenes: Vec<Prepared> = cases.iter().map(|c| prepare(c, version)).collect();
         let ec = version == Version::V2;
@@ -94,6 +94,17 @@ fn main() {
                 scenes.len() * size
             });
         }
+        let crowds: Vec<Prepared> =
+            cases.iter().map(|c| prepare(&Case { scene: crowded(c), ..c.clone() }, version)).collect();
+        measure(&format!("{metric}_52_agents_batch_64"), seconds, || {
+            for s in &crowds {
+                let batch: Vec<_> = s.plans[..64].iter().map(Proposal::alone).collect();
+                let (cache, traffic) = (&s.cache, &s.cache.log_replay);
+                score_batch(cache, traffic, &batch, Filter::Human, &mut workspace, &mut crowd_scores).unwrap();
+                black_box(&crowd_scores);
+            }
+            crowds.len() * 64
+        });
         stages(metric, seconds, &scenes, version, &mut workspace);
         measure(&format!("{metric}_cache"), seconds, || {
             cases
@@ -102,6 +113,23 @@ fn main() {
                 .sum()
         });
     }
+}
+
+/// The scene among 52 agents: its own, and copies of them set off a few metres each way.
+fn crowded(case: &Case) -> scene::world::Scene {
+    let mut scene = case.scene.clone();
+    for tracks in [&mut scene.agents_10hz_v2, &mut scene.agents_10hz_v1] {
+        let Some(tracks) = tracks.as_mut().filter(|t| !t.is_empty()) else { continue };
+        let own = tracks.len();
+        for i in own..52 {
+            let mut copy = tracks[i % own].clone();
+            copy.token = format!("copy {i}");
+            let off = 7.0 * (i / own) as f64 * if i % 2 == 0 { 1.0 } else { -1.0 };
+            copy.frames.iter_mut().flatten().for_each(|d| (d[0], d[1]) = (d[0] + off, d[1] - 0.6 * off));
+            tracks.push(copy);
+        }
+    }
+    scene
 }
 
 fn stages(metric: &str, seconds: f64, scenes: &[Prepared], version: Version, workspace: &mut Workspace) {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "navsim/fixture.rs"]
+#[allow(dead_code)]
 mod fixture;
 #[path = "navsim/parity.rs"]
 mod parity;

@@ -10,7 +10,7 @@ mod fixture;
 
 use fixture::ScoresV2;
 use rewards::pdm::{
-    Compat, Filter, MetricCache, Observation, Proposal, Scores, Traffic, Version, Workspace, closed, score_one,
+    Compat, Filter, MetricCache, Proposal, Reactive, ReactiveError, Scores, Version, Workspace, closed, score_one,
 };
 use scene::dynamics::{STATES, State};
 use scene::idm::{Config, IdmError, IdmTraffic, Quirks};
@@ -86,7 +86,7 @@ impl Report {
     fn close(&mut self, place: &str, off: f64, tolerance: f64) {
         self.compared += 1;
         self.worst = self.worst.max(off);
-        if !(off <= tolerance) {
+        if off.is_nan() || off > tolerance {
             self.wrong.push(format!("{place}: off by {off:e}"));
         }
     }
@@ -155,11 +155,9 @@ fn idm_tracks_are_those_of_the_reference() {
 }
 
 /// Scores a plan among the agents that react to it.
-fn idm_scores(case: &Case, cache: &MetricCache, plan: &Trajectory) -> Result<Scores, IdmError> {
-    let states = cache.simulate(plan).unwrap();
-    let tracks = case.traffic()?.simulate(&states)?;
-    let observation = Observation::simulated(&case.scene, &tracks, &Compat::reference()).unwrap();
-    let traffic: Traffic = cache.reactive_traffic(observation, None);
+fn idm_scores(case: &Case, cache: &MetricCache, plan: &Trajectory) -> Result<Scores, ReactiveError> {
+    let reactive = Reactive::new(&case.scene, cache, Compat::reference(), Filter::Off)?;
+    let traffic = reactive.around(&cache.simulate(plan).unwrap())?;
     let proposal = Proposal { plan, previous: None };
     Ok(score_one(cache, &traffic, proposal, Filter::Off, &mut Workspace::default()).unwrap())
 }

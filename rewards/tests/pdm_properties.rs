@@ -6,3 +6,5 @@
 mod fixture;
 #[path = "navsim/properties.rs"]
 mod properties;
+#[path = "navsim/quirks.rs"]
+mod quirks;

@@ -6,10 +6,10 @@ use scene::{Pose, Trajectory};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One line of `scenes.jsonl.gz`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Case {
     #[serde(flatten)]
     pub scene: Scene,
@@ -45,7 +45,7 @@ impl Case {
 
 pub type Rows11 = Vec<[f64; 11]>;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Expected {
     pub reference_v2: Reference,
     pub reference_v1: Reference,
@@ -54,7 +54,7 @@ pub struct Expected {
     pub proposals: Vec<ExpectedProposal>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Reference {
     pub sim: Option<Rows11>,
     pub nc: f64,
@@ -68,7 +68,7 @@ pub struct Reference {
     pub progress_raw: f64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct ExpectedProposal {
     pub sim: Rows11,
     pub target: Option<Vec<[f64; 3]>>,
@@ -85,7 +85,7 @@ pub struct ExpectedProposal {
     pub v2_idm_agents: Option<Vec<Track>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct ExpectedV2 {
     pub scores: ScoresV2,
     pub scores_human_filtered: ScoresV2,
@@ -128,7 +128,7 @@ pub struct ScoresV2 {
     pub pdm_score: f64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct ExpectedV1 {
     pub scores: ScoresV1,
     pub progress_raw: f64,
@@ -152,14 +152,14 @@ pub struct ScoresV1 {
 }
 
 /// One line of `two_stage.jsonl.gz`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct TwoStageCase {
     pub mapping: Vec<rewards::pdm::Mapping>,
     pub rows: Vec<TwoStageRow>,
     pub expected: TwoStageExpected,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct TwoStageRow {
     pub token: String,
     pub scene: String,
@@ -171,7 +171,7 @@ pub struct TwoStageRow {
     pub scores: std::collections::HashMap<String, f64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct TwoStageExpected {
     pub rows: std::collections::HashMap<String, TwoStageToken>,
     pub combined: rewards::pdm::Averages,
@@ -179,30 +179,35 @@ pub struct TwoStageExpected {
     pub stage_two: rewards::pdm::Averages,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct TwoStageToken {
     pub weight: f64,
     pub ec: f64,
     pub score: f64,
 }
 
+/// Our own fixtures.
+fn own_folder() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let own = here.join("tests/fixtures/navsim");
+    // The second is right when the root crate includes these files.
+    if own.is_dir() { own } else { here.join("rewards/tests/fixtures/navsim") }
+}
+
 /// The folder of the fixtures: `REINSMAN_NAVSIM_FIXTURES`, or our own.
 pub fn folder() -> PathBuf {
-    match std::env::var_os("REINSMAN_NAVSIM_FIXTURES") {
-        Some(folder) => folder.into(),
-        // Also right when the root crate includes these files.
-        None => {
-            let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-            let own = here.join("tests/fixtures/navsim");
-            if own.is_dir() { own } else { here.join("rewards/tests/fixtures/navsim") }
-        }
-    }
+    std::env::var_os("REINSMAN_NAVSIM_FIXTURES").map_or_else(own_folder, PathBuf::from)
+}
+
+/// Every line of the fixtures' files whose names begin with `stem`.
+pub fn read<T: DeserializeOwned>(stem: &str) -> Vec<T> {
+    read_from(&folder(), stem)
 }
 
 /// All lines of every file of the folder whose name begins with `stem` (gzipped or not), in order of the names.
-pub fn read<T: DeserializeOwned>(stem: &str) -> Vec<T> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
-        .unwrap_or_else(|e| panic!("{}: {e}", folder().display()))
+fn read_from<T: DeserializeOwned>(folder: &Path, stem: &str) -> Vec<T> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
             let name = path.file_name().unwrap().to_string_lossy();
@@ -234,4 +239,9 @@ pub fn cases() -> Vec<Case> {
     let all = read("scenes");
     assert!(!all.is_empty(), "no scenes in {}", folder().display());
     all
+}
+
+/// The scenes of our own fixtures, whatever the environment says.
+pub fn own_cases() -> Vec<Case> {
+    read_from(&own_folder(), "scenes")
 }

@@ -96,7 +96,7 @@ fn simulated_states_profiles_and_targets() {
             }
         }
     }
-    r.finish(1000);
+    r.finish(100);
 }
 
 fn bits(mask: u64) -> String {
@@ -178,7 +178,7 @@ fn epdms_sub_scores_areas_filter_and_extended_comfort() {
             );
         }
     }
-    r.finish(1000);
+    r.finish(100);
 }
 
 fn reference(r: &mut Report, scene: &Scene, s: &RawScores, e: &Reference) {
@@ -228,7 +228,7 @@ fn pdms_v1() {
             r.same(&place, "comfort flags", flags, e.v1.comfort_flags);
         }
     }
-    r.finish(1000);
+    r.finish(100);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn constant_velocity_traffic() {
             compare_v2(&mut r, &format!("{} proposal {i} ({}) constant velocity", scene.name, p.kind), &s, expected);
         }
     }
-    r.finish(100);
+    r.finish(1);
 }
 
 /// The agents of the reference's IDM simulation, where the fixture has them, give its IDM scores.
@@ -274,7 +274,7 @@ fn scores_among_simulated_agents() {
             compare_v2(&mut r, &format!("{} proposal {i} ({}) idm", case.scene.name, p.kind), &s, expected);
         }
     }
-    r.finish(10);
+    r.finish(0);
 }
 
 #[test]
@@ -282,7 +282,11 @@ fn two_stages() {
     let mut r = Report::default();
     let scenes: HashMap<String, Case> = cases().into_iter().map(|c| (c.scene.name.clone(), c)).collect();
     let filters = EcFilters::new(&Compat::reference());
-    for (number, case) in read::<TwoStageCase>("two_stage").into_iter().enumerate() {
+    let all: Vec<TwoStageCase> = read("two_stage");
+    if all.is_empty() && std::env::var_os("REINSMAN_NAVSIM_FIXTURES").is_some() {
+        return println!("no two-stage cases in {}", folder().display());
+    }
+    for (number, case) in all.into_iter().enumerate() {
         let frames = case.rows.iter().map(|row| (row.token.clone(), frame(row, &scenes))).collect();
         let out = two_stage(&case.mapping, &frames, &filters).unwrap();
         for row in &out.rows {

@@ -1,7 +1,7 @@
 //! A line widened to a corridor, vertex by vertex as GEOS builds it (round joins, 16 segments per quadrant).
 //!
-//! The outline matters below a centimetre: before offsetting a side GEOS drops vertices of shallow concavities
-//! (within 1 % of the distance), which also turns the flat cap at the end of the line. The curve returned here is the
+//! The outline matters below a millimetre: before offsetting a side GEOS drops vertices of shallow concavities
+//! (within 1 % of the distance of the chord and of the vertex before), which can turn the flat cap at the line's end. The curve returned here is the
 //! raw offset curve: the corridor is where its winding number is not zero, and none of its points lies outside.
 
 use super::{Point, distance_to_segment, orient};
@@ -212,7 +212,76 @@ fn is_shallow(line: &[Point], i0: usize, i1: usize, i2: usize, tolerance: f64, t
     if orient(p0, p1, p2) * turn <= 0.0 || distance_to_segment(p1, p0, p2) >= tolerance {
         return false;
     }
-    // Samples are measured as in GEOS: the middle vertex against the segment from the first one to the sample.
+    // Samples are measured as in GEOS: the middle vertex against the segment from the first one to the sample. The
+    // first sample is the first vertex itself, so only a middle vertex that near to it is ever dropped.
     let step = ((i2 - i0) / SAMPLED).max(1);
     (i0..i2).step_by(step).all(|i| distance_to_segment(p1, p0, line[i]) < tolerance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::{Shape, ring_area};
+    use proptest::prelude::*;
+
+    #[test]
+    fn caps_of_a_straight_line() {
+        let line = [[0.0, 0.0], [4.0, 0.0], [10.0, 0.0]];
+        let flat = buffer_line(&line, 1.0, Cap::Flat);
+        assert_eq!(flat, [[10.0, 1.0], [10.0, -1.0], [0.0, -1.0], [0.0, 1.0]]);
+        let square = ring_area(&buffer_line(&line, 1.0, Cap::Square));
+        assert!((square + 24.0).abs() < 1e-12, "clockwise, half a width beyond each end: {square}");
+        assert!(buffer_line(&[[1.0, 1.0], [1.0, 1.0]], 1.0, Cap::Flat).is_empty());
+        assert_eq!(buffer_line(&[[1.0, 1.0]], 1.0, Cap::Square).len(), 4);
+    }
+
+    #[test]
+    fn an_outside_corner_is_round_in_sixteen_chords() {
+        let curve = buffer_line(&[[0.0, 0.0], [10.0, 0.0], [10.0, -10.0]], 1.0, Cap::Flat);
+        let on_arc = curve.iter().filter(|p| p[0] >= 10.0 && p[1] >= 0.0).count();
+        assert_eq!(on_arc, 17);
+    }
+
+    #[test]
+    fn shallow_concavities_are_dropped_on_their_side_only() {
+        // The third vertex lies 4 mm behind the second and to the right of its neighbours' chord: a left bend.
+        let line = [[0.0, 0.0], [2.0, 0.0], [2.004, -0.001], [6.0, 0.0]];
+        assert_eq!(drop_shallow(&line, 0.01, 1.0).len(), 3);
+        assert_eq!(drop_shallow(&line, 0.01, -1.0).len(), 4);
+        assert_eq!(drop_shallow(&line, 0.001, 1.0).len(), 4);
+        let long = [[0.0, 0.0], [2.0, 0.0], [4.0, -0.004], [6.0, 0.0]];
+        assert_eq!(drop_shallow(&long, 0.01, 1.0).len(), 4, "too far from the vertex before");
+    }
+
+    proptest! {
+        #[test]
+        fn a_corridor_holds_its_line_and_nothing_far(
+            steps in prop::collection::vec((-0.3..0.3f64, 0.2..3.0f64), 2..30),
+            width in 0.2..2.0f64,
+        ) {
+            let (mut heading, mut at) = (0.0f64, [3e5, 4e6]);
+            let mut line = vec![at];
+            for (turn, step) in steps {
+                heading = (heading + turn).clamp(-1.0, 1.0);
+                at = [at[0] + step * heading.cos(), at[1] + step * heading.sin()];
+                line.push(at);
+            }
+            let curve = buffer_line(&line, width, Cap::Flat);
+            let shape = Shape::new(vec![curve.clone()]);
+            for pair in line.windows(2) {
+                prop_assert!(shape.covers([0, 1].map(|i| 0.5 * (pair[0][i] + pair[1][i]))));
+            }
+            let thread = |p: Point| line.windows(2).map(|w| distance_to_segment(p, w[0], w[1])).fold(f64::INFINITY, f64::min);
+            prop_assert!(curve.iter().all(|&p| thread(p) < width * 1.02 + 1e-6));
+        }
+
+        #[test]
+        fn any_numbers_make_a_curve(
+            line in prop::collection::vec(prop::array::uniform2(prop::num::f64::ANY), 0..8),
+            distance in prop::num::f64::ANY,
+        ) {
+            buffer_line(&line, distance, Cap::Flat);
+            buffer_line(&line, distance, Cap::Square);
+        }
+    }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 /// Seconds per step.
 const STEP: f64 = 0.1;
+/// Vertices of claimed room closer than this many metres are one: the tolerance of the reference's simplification.
+const SIMPLIFIED: f64 = 1e-5;
 /// Exponent of the free-road term.
 const EXPONENT: i32 = 4;
 
@@ -101,8 +103,15 @@ impl Car {
         let half = self.length / 2.0;
         let start = self.clamped(self.progress - half);
         let end = self.clamped(self.progress + half + self.speed * config.headway);
-        let outline = buffer_line(&self.piece(start, end), self.width / 2.0, Cap::Flat);
+        let mut outline = buffer_line(&self.piece(start, end), self.width / 2.0, Cap::Flat);
         let mut corners = self.footprint().corners();
+        // Where box and road end together, the box's corners win. Those of the road hang on the direction of its
+        // first piece, which can be as short as rounding.
+        let [_, rear_left, rear_right, _] = corners;
+        for vertex in &mut outline {
+            let twin = [rear_left, rear_right].into_iter().find(|c| same(*c, *vertex));
+            *vertex = twin.unwrap_or(*vertex);
+        }
         corners.reverse();
         self.claimed = Shape::new(vec![outline, corners.to_vec()]);
     }
@@ -132,4 +141,8 @@ impl Car {
         let points = self.path.points();
         points[points.len().saturating_sub(2)..].to_vec()
     }
+}
+
+fn same(a: Point, b: Point) -> bool {
+    (a[0] - b[0]).hypot(a[1] - b[1]) < SIMPLIFIED
 }
