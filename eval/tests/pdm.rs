@@ -57,8 +57,7 @@ fn averages_are_means_and_every_planner_has_a_line() {
         let all = judged(&judge(version, Policy::LogReplay));
         let entries: Vec<Entry> = all.iter().flat_map(|(_, judged)| judged.iter().map(|j| j.entry.clone())).collect();
         let table = table(version, &entries);
-        let planners: Vec<&str> =
-            table.lines.iter().filter(|l| l.kind.is_none()).map(|l| l.planner.as_str()).collect();
+        let planners: Vec<&str> = table.lines.iter().filter(|l| l.kind.is_none()).map(|l| l.planner.as_str()).collect();
         assert_eq!(planners, ["own", judge::CONSTANT, judge::HUMAN, judge::REFERENCE]);
         for line in table.lines.iter().filter(|line| line.kind.is_none()) {
             for column in table.columns() {
