@@ -147,3 +147,30 @@ fn covers(outline: &[Point], p: Point) -> bool {
     }
     winding != 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn square(x: f64, y: f64, side: f64) -> Vec<Point> {
+        vec![[x, y], [x, y + side], [x + side, y + side], [x + side, y]]
+    }
+
+    #[test]
+    fn distances_of_unions() {
+        let pair = Shape::new(vec![square(0.0, 0.0, 1.0), square(5.0, 0.0, 1.0)]);
+        let other = Shape::new(vec![square(3.0, 0.0, 1.0)]);
+        assert_eq!((pair.distance(&other), pair.rounded_distance(&other)), (1.0, 1.0));
+        assert_eq!(pair.distance(&Shape::new(vec![square(9.0, 4.0, 1.0)])), 18f64.sqrt());
+        assert_eq!(pair.distance(&Shape::new(vec![square(1.0, 1.0, 1.0)])), 0.0, "touching is no distance");
+        assert_eq!(pair.distance(&Shape::new(vec![])), f64::INFINITY);
+    }
+
+    #[test]
+    fn a_shape_inside_another_meets_it() {
+        let big = Shape::new(vec![square(0.0, 0.0, 10.0)]);
+        let small = Shape::new(vec![square(4.0, 4.0, 1.0)]);
+        assert!(big.intersects(&small) && small.intersects(&big));
+        assert!(big.covers([10.0, 3.0]) && !big.covers([10.1, 3.0]));
+    }
+}

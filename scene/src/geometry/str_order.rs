@@ -45,3 +45,19 @@ pub fn str_order(boxes: &[Aabb]) -> Vec<usize> {
     }
     level.pop().map(|root| root.entries).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_boxes_come_by_height_many_by_tiles() {
+        let at = |x: f64, y: f64| Aabb::of(&[[x, y], [x + 1.0, y + 1.0]]);
+        assert_eq!(str_order(&[at(0.0, 5.0), at(9.0, 1.0), at(4.0, 1.0)]), [2, 1, 0]);
+        // 20 boxes: 2 parents, 2 slices of 10 by x, each by y.
+        let grid: Vec<Aabb> = (0..20).map(|i| at(f64::from(i), f64::from(-i))).collect();
+        let expected: Vec<usize> = (10..20).rev().chain((0..10).rev()).collect();
+        assert_eq!(str_order(&grid), expected, "the slice on the right lies lower");
+        assert!(str_order(&[]).is_empty());
+    }
+}
