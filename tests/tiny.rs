@@ -29,9 +29,11 @@ const STEPS: &[Step] = &[
     ("plan", plan),
     ("eval", eval),
     ("chat", chat),
+    ("score", score),
     ("export", export),
     ("doctor", doctor),
     ("bench model", bench_model),
+    ("bench score", bench_score),
     ("completions", completions),
 ];
 
@@ -241,6 +243,22 @@ fn bench_model(toy: &Toy) {
     assert!(two.stdout.contains("text_prefill_256") && two.stdout.contains("text_decode_24"), "{}", two.stdout);
     toy.run(&["bench", "model", "--shape", "7b"]).fails(2, &["7b", "qwen2.5-vl-3b"]);
     toy.run(&["bench", "model", "--items", "decode"]).fails(2, &["decode_b1"]);
+}
+
+/// The bundled scenes with their own proposals.
+fn score(toy: &Toy) {
+    let summary = toy.run(&["score", "--json", "--limit", "2"]).ok().json();
+    assert!(summary["lines"][0]["figures"]["epdms"]["value"].is_number(), "{summary}");
+    assert!(toy.path("out/score/bundled/report.html").is_file());
+}
+
+fn bench_score(toy: &Toy) {
+    let items = ["bench", "score", "--items", "epdms_batch_256", "--repeats", "1", "--limit", "1", "--json"];
+    let report = toy.run(&items).ok().json();
+    let line = &report["results"][0];
+    let keys = ["name", "value", "unit", "threads", "cpu_seconds", "peak_rss_bytes"];
+    assert_eq!(line.as_object().unwrap().keys().collect::<Vec<_>>(), keys, "{report}");
+    assert!(line["value"].as_f64().unwrap() > 0.0 && line["unit"] == "trajectories/cpu_s", "{report}");
 }
 
 fn completions(toy: &Toy) {

@@ -101,11 +101,11 @@ pub(super) fn run(
             if unread.is_empty() || results.scenes >= limit {
                 break;
             }
-            let loaded: Vec<Result<LoadedScene, DataError>> =
-                unread.into_par_iter().map(|unread| unread.and_then(Unread::read)).collect();
+            let loaded: Vec<Result<LoadedScene>> =
+                unread.into_par_iter().map(|unread| unread.and_then(Unread::read).map_err(Failure::from)).collect();
             let mut ready = Vec::new();
             for scene in loaded {
-                let Some(scene) = good(args, scene.map_err(Failure::from), &mut results)? else { continue };
+                let Some(scene) = good(args, scene, &mut results)? else { continue };
                 if !names.insert(scene.scene.name.clone()) {
                     let message = format!("{}: scene {} comes twice", scene.place, scene.scene.name);
                     good::<()>(args, Err(Failure::data(message).hint("names must be unique")), &mut results)?;
