@@ -2,13 +2,8 @@
 //!
 //! Tracks and plans agree to 1e-8, derived fields to 1e-9, discrete scores exactly and continuous ones to 1e-9; scenes in which the
 //! reference raises have no valid score here either. `REINSMAN_NAVSIM_FIXTURES` names another folder of the same schema.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "navsim/fixture.rs"]
-#[allow(dead_code)]
-mod fixture;
-
-use fixture::ScoresV2;
+use super::fixture::{self, ScoresV2};
 use rewards::pdm::{
     Compat, Filter, MetricCache, Proposal, Reactive, ReactiveError, Scores, Version, Workspace, closed, score_one,
 };
