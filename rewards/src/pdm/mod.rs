@@ -5,12 +5,10 @@
 //! [`score_one`] is the reward call, and [`score_official`] repeats all that the reference repeats for every plan.
 //! One file per sub-score. Quirks of the reference are switches in [`Compat`].
 //!
-//! Speed: `cargo run --release -p reinsman-rewards --example pdm_speed`, one thread of a shared Xeon at load 5, user CPU
-//! time: EPDMS 89,600/s at batch 256 (11.2 us each), 40,200/s in the official call (reference and plan), 30,200/s with the
-//! human as well, 71,000/s among 52 agents. Of the 11.2 us the simulation takes 3.1 (123 trigonometric functions
-//! and 400 dependent roll-out steps), locating 205 points on the map 5.1, comfort 1.8, everything else with the agents
-//! about 1.2. One plan at a time that is near the floor: each part is bound by latency, not by work that could be left out;
-//! going on would mean several plans per vector instruction.
+//! Speed: `reinsman bench score`, one thread, measured in `eval/LOG.md`. One plan takes about 10 us, of which the
+//! simulation takes a third (123 trigonometric functions and 400 dependent steps) and locating 205 points on the map nearly half.
+//! One plan at a time that is near the floor: each part is bound by latency, not by work that could be left out; going on
+//! would mean several plans per vector instruction.
 //!
 //! Reference: NAVSIM v2.2 and v1.1 with nuPlan's devkit, as written down in the project's specification of the metrics;
 //! "spec" and "pitfall" numbers refer to it.
