@@ -1,0 +1,13 @@
+//! A batched driving simulator of a bounding-box world: roads, traffic, rules, frames.
+//!
+//! A [`scenario::Scenario`] (native file, importer or scenario family) is compiled into a [`world::World`], many worlds run
+//! side by side in a [`batch::Batch`], whose scenes step, fork and are drawn independently of each other. Everything is
+//! a function of the scenario and the actions: counter-based random numbers, own trigonometry, no order of threads.
+//!
+//! Axes as in `scene`: x forward or east, y left or north, headings counter-clockwise; metres, seconds, radians.
+
+#![forbid(unsafe_code)]
+
+pub mod scenario;
+
+pub use scenario::Scenario;
