@@ -56,10 +56,10 @@ fn drive(scene: &mut SceneMut<'_>, i: usize) -> f32 {
     }
     let world = scene.world;
     let driver = &world.agents[i].driver;
-    let (v, s) = (scene.v[i], scene.s[i]);
+    let v = scene.v[i];
     let mut path = &world.paths[scene.path[i] as usize];
     let mut near = leader::near(scene, i);
-    if driver.mobil && (scene.head.step + i as u32) % CONSIDER == 0 && mobil::consider(scene, i, &near) {
+    if driver.mobil && (scene.head.step + i as u32).is_multiple_of(CONSIDER) && mobil::consider(scene, i, &near) {
         path = &world.paths[scene.path[i] as usize];
         near = leader::near(scene, i);
     }
@@ -85,7 +85,6 @@ fn drive(scene: &mut SceneMut<'_>, i: usize) -> f32 {
     }
     let standing = v < 0.05 && a <= 0.0;
     scene.flags[i] = super::lights(scene.flags[i], a < -0.5 || standing);
-    let _ = s;
     indicate(scene, i);
     a
 }
