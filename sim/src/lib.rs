@@ -15,6 +15,7 @@ pub mod path;
 pub mod policy;
 pub mod rng;
 pub mod road;
+pub mod render;
 pub mod scenario;
 mod start;
 mod step;
