@@ -16,6 +16,7 @@ pub mod policy;
 pub mod rng;
 pub mod road;
 pub mod render;
+pub mod families;
 pub mod scenario;
 mod start;
 mod step;
