@@ -8,6 +8,7 @@
 
 #![deny(unsafe_code)] // render::simd alone may, for vector instructions
 
+pub mod import;
 pub mod scenario;
 
 pub use scenario::Scenario;
