@@ -67,17 +67,22 @@ pub(super) fn route_ego(map: &mut Map, ego: &mut Agent) {
         return;
     }
     let fastest = ego.track.iter().map(|r| r[4]).fold(0.0, f32::max);
-    ego.route = vec![map.lanes.len()];
+    ego.route = vec![lay_lane(map, &points, fastest.clamp(8.3, 36.0))];
+}
+
+/// Appends a lane along points where the map has none; returns its number.
+pub(super) fn lay_lane(map: &mut Map, points: &[P], limit: f32) -> usize {
     map.lanes.push(Lane {
-        points: narrow_all(&points),
+        points: narrow_all(points),
         width: WIDTH as f32,
-        limit: fastest.clamp(8.3, 36.0),
+        limit,
         next: Vec::new(),
         left: None,
         right: None,
         turn: Turn::None,
         kind: LaneKind::Road,
     });
+    map.lanes.len() - 1
 }
 
 /// Puts ego and a few cars with drivers on a map that came without traffic: ego on the longest way straight ahead, a car in

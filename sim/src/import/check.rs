@@ -47,7 +47,8 @@ pub fn check(scenario: &Scenario) -> Result<(), ImportError> {
     Ok(())
 }
 
-fn map(map: &Map) -> Result<(), ImportError> {
+/// Checks the lanes alone, for importers that go on working with them.
+pub(super) fn lanes(map: &Map) -> Result<(), ImportError> {
     length("map.lanes", map.lanes.len(), 0, MAX_LANES)?;
     let mut metres = 0.0;
     for (i, l) in map.lanes.iter().enumerate() {
@@ -56,6 +57,11 @@ fn map(map: &Map) -> Result<(), ImportError> {
     if metres > MAX_LANE_METRES {
         return Err(ImportError::value("sum of map.lanes' lengths", metres, format!("at most {MAX_LANE_METRES} m")));
     }
+    Ok(())
+}
+
+fn map(map: &Map) -> Result<(), ImportError> {
+    lanes(map)?;
     let lists = [("areas", &map.areas, 3), ("edges", &map.edges, 2), ("pavements", &map.pavements, 3)];
     for (name, list, least) in lists {
         length(&format!("map.{name}"), list.len(), 0, MAX_ENTRIES)?;

@@ -5,14 +5,17 @@
 
 mod build;
 mod check;
+mod commonroad;
 mod connect;
 mod error;
 mod geometry;
 mod gpudrive;
 mod native;
 mod route;
+mod xml;
 
 pub use check::check;
+pub use commonroad::read_commonroad;
 pub use error::ImportError;
 pub use gpudrive::read_gpudrive;
 pub use native::read_native;
@@ -51,6 +54,7 @@ pub fn read(path: &Path, options: &Options) -> Result<Scenario, ImportError> {
             native::JsonKind::Native => read_native(&bytes),
             native::JsonKind::GpuDrive => read_gpudrive(&bytes, options),
         },
+        "xml" => read_commonroad(&bytes, options),
         _ => Err(ImportError::UnknownFormat { path: path.display().to_string() }),
     }
 }
