@@ -17,6 +17,7 @@ pub mod rng;
 pub mod road;
 pub mod render;
 pub mod families;
+pub mod import;
 pub mod scenario;
 mod start;
 mod step;
