@@ -9,6 +9,7 @@
 #![deny(unsafe_code)] // render::simd alone may, for vector instructions
 
 pub mod batch;
+pub mod describe;
 pub mod event;
 pub mod math;
 pub mod path;
