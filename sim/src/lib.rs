@@ -11,12 +11,16 @@
 pub mod batch;
 pub mod boxes;
 pub mod conflict;
+pub mod describe;
 pub mod event;
 pub mod math;
 pub mod path;
 pub mod policy;
 pub mod rng;
 pub mod road;
+pub mod render;
+pub mod families;
+pub mod import;
 pub mod scenario;
 mod start;
 mod step;
