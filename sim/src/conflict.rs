@@ -114,7 +114,7 @@ fn share(mine: &Path, i: usize, theirs: &Path) -> (f32, Option<Share>) {
             range = Some((range.map_or(j, |r| r.0), j));
             j += 1;
         } else {
-            j += ((d - NEAR) as usize).max(1);
+            j += ((d - best.0.max(NEAR)) as usize).max(1);
         }
     }
     let (distance, j) = best;
