@@ -1,31 +1,54 @@
 mod common;
-use common::*;
-use sim::Action;
-use sim::scenario::*;
+use sim::*;
+use std::sync::Arc;
 #[test]
 fn dbg() {
-    let mut lanes = vec![lane([-150.0, 0.0], [150.0, 0.0]), lane([0.0, -150.0], [0.0, 150.0])];
-    lanes[0].turn = Turn::Straight;
-    lanes[1].turn = Turn::Straight;
-    let ego = car(Control::Policy, [140.0, 0.0, 0.0], 0.0, &[0]);
-    let north = std::f32::consts::FRAC_PI_2;
-    let others = [car(Control::Idm, [-70.0, 0.0, 0.0], 12.0, &[0]), car(Control::Idm, [0.0, -70.0, north], 12.0, &[1])];
-    let mut scenario = scenario(lanes, [vec![ego], others.to_vec()].concat());
-    scenario.map.stop_lines.push(StopLine {
-        points: [[-1.75, -6.0], [1.75, -6.0]],
-        lanes: vec![1],
-        rule: StopRule::Yield,
-    });
-    let mut b = one(scenario);
-    println!("zones {:?} / {:?}", b.worlds[0].conflicts.between(0, 1), b.worlds[0].conflicts.between(1, 0));
-    for k in 0..150 {
-        b.step_scene(0, Action::default());
+    for (fam, seed, until) in [("two_way_bypass", 1, 400), ("occluded_pedestrian", 2, 22), ("two_way_bypass", 5, 300)] {
+        let w = Arc::new(World::new((families::find(fam).unwrap().make)(seed)));
+        let mut b = Batch::new(vec![w.clone()]);
+        for _ in 0..until {
+            let a = common::simple_driver(&b.scene(0));
+            b.step_scene(0, a);
+        }
         let s = b.scene(0);
-        if k % 4 == 0 {
+        println!("{fam} {seed}");
+        for i in 0..s.agents() {
             println!(
-                "{k} east x {:.2} v {:.2} a {:.2} flags {} | north y {:.2} v {:.2} a {:.2} flags {}",
-                s.x[1], s.v[1], s.a[1], s.flags[1], s.y[2], s.v[2], s.a[2], s.flags[2]
+                "  {i} {:?} {:?} at {:.1} {:.1} h {:.2} size {:?} v {:.1} a {:.1} path {} s {:.1} lat {:.1} goal {:.1} wait {} flags {} brake {} desired {} script {:?}",
+                w.agents[i].kind,
+                w.agents[i].control,
+                s.x[i],
+                s.y[i],
+                s.heading[i],
+                w.agents[i].size,
+                s.v[i],
+                s.a[i],
+                s.path[i] as i32,
+                s.s[i],
+                s.lat[i],
+                s.lat_goal[i],
+                s.waiting[i],
+                s.flags[i],
+                s.brake[i],
+                s.desired[i],
+                w.agents[i].script
             );
+        }
+        for p in &w.scenario.map.props {
+            println!("    {:?} {:?} {:?}", p.kind, p.at, p.size);
+        }
+        for (k, p) in w.paths.iter().enumerate() {
+            println!(
+                "    path {k} len {} blocks {:?} stops {:?}",
+                p.length(),
+                p.blocks.iter().filter(|b| b.lat.0 < 1.2 && b.lat.1 > -1.2).collect::<Vec<_>>(),
+                p.stops
+            );
+            for q in 0..w.paths.len() {
+                if !w.conflicts.between(k, q).is_empty() {
+                    println!("       with {q}: {:?}", w.conflicts.between(k, q));
+                }
+            }
         }
     }
 }

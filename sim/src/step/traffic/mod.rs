@@ -13,7 +13,7 @@ use crate::scenario::{Control, DT, Turn};
 /// Deceleration of who has crashed, m/s².
 const CRASH_BRAKE: f32 = 6.0;
 /// Lane changes are considered every so many steps.
-const CONSIDER: u32 = 5;
+const CONSIDER: u32 = 10;
 /// Indicators blink from so many metres before a turn.
 const INDICATE: f32 = 25.0;
 
