@@ -22,6 +22,7 @@ pub mod import;
 pub mod scenario;
 mod start;
 mod step;
+pub mod visibility;
 pub mod world;
 
 pub use batch::{Action, Batch, Scene};
