@@ -11,17 +11,18 @@
 pub mod batch;
 pub mod describe;
 pub mod event;
+pub mod families;
+pub mod import;
 pub mod math;
 pub mod path;
 pub mod policy;
+pub mod render;
 pub mod rng;
 pub mod road;
-pub mod render;
-pub mod families;
-pub mod import;
 pub mod scenario;
 mod start;
 mod step;
+pub mod view;
 pub mod world;
 
 pub use batch::{Action, Batch, Scene};
