@@ -9,6 +9,8 @@
 #![deny(unsafe_code)] // render::simd alone may, for vector instructions
 
 pub mod batch;
+pub mod boxes;
+pub mod conflict;
 pub mod describe;
 pub mod event;
 pub mod families;
