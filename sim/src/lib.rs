@@ -8,7 +8,22 @@
 
 #![deny(unsafe_code)] // render::simd alone may, for vector instructions
 
+pub mod batch;
+pub mod describe;
+pub mod event;
+pub mod math;
+pub mod path;
+pub mod policy;
+pub mod rng;
+pub mod road;
+pub mod render;
+pub mod families;
 pub mod import;
 pub mod scenario;
+mod start;
+mod step;
+pub mod world;
 
+pub use batch::{Action, Batch, Scene};
 pub use scenario::Scenario;
+pub use world::World;
