@@ -9,7 +9,9 @@
 #![deny(unsafe_code)] // render::simd alone may, for vector instructions
 
 pub mod batch;
+pub mod drive;
 pub mod event;
+pub mod expert;
 pub mod math;
 pub mod path;
 pub mod policy;
