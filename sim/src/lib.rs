@@ -10,6 +10,9 @@
 
 pub mod batch;
 pub mod drive;
+pub mod boxes;
+pub mod conflict;
+pub mod describe;
 pub mod event;
 pub mod expert;
 pub mod math;
@@ -17,6 +20,9 @@ pub mod path;
 pub mod policy;
 pub mod rng;
 pub mod road;
+pub mod render;
+pub mod families;
+pub mod import;
 pub mod scenario;
 mod start;
 mod step;

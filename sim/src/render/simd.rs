@@ -1,0 +1,264 @@
+//! The inner loops: filling convex polygons row by row, and packing colours into bytes.
+//!
+//! Each loop exists twice, in portable Rust and with AVX-512, chosen at run time; both do the same single-precision
+//! operations in the same order (no fused multiply-add), so the pixels are equal.
+
+#![allow(unsafe_code)]
+
+/// What a polygon does to a pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// One colour where it is nearer than what is there.
+    Solid,
+    /// A colour per row, whatever is there: paint on the ground.
+    Ground,
+    /// Five eighths of the colour that is there.
+    Shadow,
+}
+
+/// A convex polygon of at most four edges in pixels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Poly {
+    /// Rows it covers: first and one past the last.
+    pub rows: (i32, i32),
+    /// Upper end of each edge.
+    pub x: [f32; 4],
+    pub y: [f32; 4],
+    /// Columns per row of each edge.
+    pub slope: [f32; 4],
+    /// Added to an edge's column where it bounds from the left (0, else -∞) and from the right (0, else ∞).
+    pub left: [f32; 4],
+    pub right: [f32; 4],
+    /// Inverse depth at the optical axis, its change per column and per row, and its bounds.
+    pub depth: [f32; 3],
+    pub depth_min: f32,
+    pub depth_max: f32,
+    pub colour: u32,
+    pub tag: u32,
+    pub fill: Fill,
+}
+
+/// Buffers of one picture. All slices hold `width * height` items; `tag` may be empty.
+pub(crate) struct Target<'a> {
+    pub width: usize,
+    pub height: usize,
+    pub cx: f32,
+    pub cy: f32,
+    pub colour: &'a mut [u32],
+    pub depth: &'a mut [f32],
+    pub tag: &'a mut [u32],
+    pub vector: bool,
+}
+
+/// Whether this machine has the instructions of the vector code.
+pub(crate) fn available() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+impl Target<'_> {
+    /// Draws a polygon; `rows` gives the colour per row for [`Fill::Ground`] and holds `height` items then.
+    #[inline]
+    pub fn fill(&mut self, poly: &Poly, rows: &[u32]) {
+        debug_assert!(poly.rows.0 >= 0 && poly.rows.1 <= self.height as i32);
+        #[cfg(target_arch = "x86_64")]
+        if self.vector {
+            // SAFETY: `vector` is only set where `available` said yes.
+            unsafe { avx512::fill(self, poly, rows) };
+            return;
+        }
+        portable::fill(self, poly, rows);
+    }
+}
+
+/// Red, green and blue bytes of packed colours; `rgb` holds three bytes per colour.
+pub(crate) fn pack(colour: &[u32], rgb: &mut [u8], vector: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if vector {
+        // SAFETY: `vector` is only set where `available` said yes.
+        unsafe { avx512::pack(colour, rgb) };
+        return;
+    }
+    let _ = vector;
+    portable::pack(colour, rgb);
+}
+
+mod portable {
+    use super::{Fill, Poly, Target};
+
+    pub fn fill(t: &mut Target, p: &Poly, rows: &[u32]) {
+        let width = t.width as f32;
+        for row in p.rows.0..p.rows.1 {
+            let y = row as f32 + 0.5;
+            let (mut from, mut to) = (0.0f32, width);
+            for e in 0..4 {
+                let x = p.x[e] + (y - p.y[e]) * p.slope[e];
+                let (l, r) = (x + p.left[e], x + p.right[e]);
+                from = if l > from { l } else { from };
+                to = if r < to { r } else { to };
+            }
+            let (from, to) = ((from - 0.5).ceil() as i32, (to - 0.5).ceil() as i32);
+            if from >= to {
+                continue;
+            }
+            let start = row as usize * t.width;
+            let span = start + from as usize..start + to as usize;
+            match p.fill {
+                Fill::Ground => {
+                    t.colour[span.clone()].fill(rows[row as usize]);
+                    if !t.tag.is_empty() {
+                        t.tag[span].fill(p.tag);
+                    }
+                }
+                Fill::Shadow => {
+                    for c in &mut t.colour[span] {
+                        *c = ((*c >> 1) & 0x7F_7F7F) + ((*c >> 3) & 0x1F_1F1F);
+                    }
+                }
+                Fill::Solid => {
+                    let base = p.depth[0] + p.depth[2] * (y - t.cy);
+                    for (i, column) in span.zip(from..to) {
+                        let depth = base + p.depth[1] * (column as f32 + (0.5 - t.cx));
+                        let depth = if depth > p.depth_min { depth } else { p.depth_min };
+                        let depth = if depth < p.depth_max { depth } else { p.depth_max };
+                        if depth >= t.depth[i] {
+                            t.depth[i] = depth;
+                            t.colour[i] = p.colour;
+                            if !t.tag.is_empty() {
+                                t.tag[i] = p.tag;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    pub fn pack(colour: &[u32], rgb: &mut [u8]) {
+        for (out, c) in rgb.chunks_exact_mut(3).zip(colour) {
+            let [r, g, b, _] = c.to_le_bytes();
+            out.copy_from_slice(&[r, g, b]);
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use super::{Fill, Poly, Target};
+    use std::arch::x86_64::*;
+
+    const COUNT: [f32; 16] = [0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.];
+
+    /// First columns and columns past the last of 16 rows from `row` on.
+    #[target_feature(enable = "avx512f")]
+    fn spans(p: &Poly, row: i32, width: f32, from: &mut [i32; 16], to: &mut [i32; 16]) {
+        // SAFETY: loads and stores of 16 items of arrays that hold 16.
+        unsafe {
+            let half = _mm512_set1_ps(0.5);
+            let y = _mm512_add_ps(_mm512_add_ps(_mm512_set1_ps(row as f32), _mm512_loadu_ps(COUNT.as_ptr())), half);
+            let (mut l, mut r) = (_mm512_setzero_ps(), _mm512_set1_ps(width));
+            for e in 0..4 {
+                let dy = _mm512_sub_ps(y, _mm512_set1_ps(p.y[e]));
+                let x = _mm512_add_ps(_mm512_set1_ps(p.x[e]), _mm512_mul_ps(dy, _mm512_set1_ps(p.slope[e])));
+                l = _mm512_max_ps(_mm512_add_ps(x, _mm512_set1_ps(p.left[e])), l);
+                r = _mm512_min_ps(_mm512_add_ps(x, _mm512_set1_ps(p.right[e])), r);
+            }
+            // What lies outside the picture must not overflow the integers below.
+            l = _mm512_min_ps(l, _mm512_set1_ps(width));
+            r = _mm512_max_ps(r, _mm512_setzero_ps());
+            let ceil =
+                |v| _mm512_cvt_roundps_epi32::<{ _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC }>(_mm512_sub_ps(v, half));
+            _mm512_storeu_si512(from.as_mut_ptr().cast(), ceil(l));
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), ceil(r));
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub fn fill(t: &mut Target, p: &Poly, rows: &[u32]) {
+        let (mut from, mut to) = ([0i32; 16], [0i32; 16]);
+        let mut row = p.rows.0;
+        let labels = !t.tag.is_empty();
+        assert!(p.rows.0 >= 0 && p.rows.1 as usize <= t.height);
+        assert!(t.colour.len() == t.width * t.height && t.depth.len() == t.colour.len());
+        assert!(!labels || t.tag.len() == t.colour.len());
+        let (shift, slope) = (_mm512_set1_ps(0.5 - t.cx), _mm512_set1_ps(p.depth[1]));
+        let (low, high) = (_mm512_set1_ps(p.depth_min), _mm512_set1_ps(p.depth_max));
+        let (colour, tag) = (_mm512_set1_epi32(p.colour as i32), _mm512_set1_epi32(p.tag as i32));
+        while row < p.rows.1 {
+            spans(p, row, t.width as f32, &mut from, &mut to);
+            let n = (p.rows.1 - row).min(16);
+            for k in 0..n {
+                let (mut column, end) = (from[k as usize].max(0), to[k as usize].min(t.width as i32));
+                let line = (row + k) as usize * t.width;
+                while column < end {
+                    let mask = if end - column >= 16 { 0xFFFF } else { (1u16 << (end - column)) - 1 };
+                    // SAFETY: columns in `mask` lie in 0..width and the row in 0..height (asserted), so the offsets lie
+                    // inside the buffers, whose lengths are asserted; masked lanes are not touched.
+                    unsafe {
+                        let at = line + column as usize;
+                        let out = t.colour.as_mut_ptr().add(at).cast::<i32>();
+                        let label = t.tag.as_mut_ptr().wrapping_add(at).cast::<i32>();
+                        match p.fill {
+                            Fill::Solid => {
+                                let y = (row + k) as f32 + 0.5;
+                                let base = _mm512_set1_ps(p.depth[0] + p.depth[2] * (y - t.cy));
+                                let x = _mm512_add_ps(_mm512_set1_ps(column as f32), _mm512_loadu_ps(COUNT.as_ptr()));
+                                let z = _mm512_add_ps(base, _mm512_mul_ps(slope, _mm512_add_ps(x, shift)));
+                                let z = _mm512_min_ps(_mm512_max_ps(z, low), high);
+                                let depth = t.depth.as_mut_ptr().add(at);
+                                let old = _mm512_maskz_loadu_ps(mask, depth);
+                                let near = _mm512_mask_cmp_ps_mask::<_CMP_GE_OQ>(mask, z, old);
+                                _mm512_mask_storeu_ps(depth, near, z);
+                                _mm512_mask_storeu_epi32(out, near, colour);
+                                if labels {
+                                    _mm512_mask_storeu_epi32(label, near, tag);
+                                }
+                            }
+                            Fill::Ground => {
+                                let colour = _mm512_set1_epi32(rows[(row + k) as usize] as i32);
+                                _mm512_mask_storeu_epi32(out, mask, colour);
+                                if labels {
+                                    _mm512_mask_storeu_epi32(label, mask, tag);
+                                }
+                            }
+                            Fill::Shadow => {
+                                let c = _mm512_maskz_loadu_epi32(mask, out);
+                                let half = _mm512_and_epi32(_mm512_srli_epi32::<1>(c), _mm512_set1_epi32(0x7F_7F7F));
+                                let eighth = _mm512_and_epi32(_mm512_srli_epi32::<3>(c), _mm512_set1_epi32(0x1F_1F1F));
+                                _mm512_mask_storeu_epi32(out, mask, _mm512_add_epi32(half, eighth));
+                            }
+                        }
+                    }
+                    column += 16;
+                }
+            }
+            row += 16;
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    pub fn pack(colour: &[u32], rgb: &mut [u8]) {
+        let mut index = [0u8; 64];
+        for i in 0..48 {
+            index[i] = (i / 3 * 4 + i % 3) as u8;
+        }
+        // SAFETY: each load reads 16 colours of a whole chunk, each masked store writes the 48 bytes of its chunk.
+        unsafe {
+            let index = _mm512_loadu_si512(index.as_ptr().cast());
+            for (c, out) in colour.chunks_exact(16).zip(rgb.chunks_exact_mut(48)) {
+                let bytes = _mm512_permutexvar_epi8(index, _mm512_loadu_si512(c.as_ptr().cast()));
+                _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), (1 << 48) - 1, bytes);
+            }
+        }
+        let done = colour.len() / 16 * 16;
+        super::portable::pack(&colour[done..], &mut rgb[3 * done..]);
+    }
+}
