@@ -110,6 +110,8 @@ pub struct Ahead {
 pub struct Facts {
     /// Ego, m/s.
     pub speed: f32,
+    /// Metres of ego to the left of the lane's centre.
+    pub off: f32,
     /// What navigation asks for.
     pub command: Command,
     /// The road.
@@ -161,6 +163,7 @@ pub fn facts(scene: &Scene, sight: &Sight) -> Facts {
     };
     Facts {
         speed,
+        off: way.lat - way.shift,
         command: command::of(&way),
         road,
         light: light(scene, &way, sight),
