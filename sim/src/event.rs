@@ -77,6 +77,14 @@ impl EventLog {
         self.count += 1;
     }
 
+    /// Lowers the value of the last event of a kind.
+    pub fn lower(&mut self, kind: EventKind, value: f32) {
+        let kept = (self.count as usize).min(KEPT);
+        if let Some(event) = self.events[..kept].iter_mut().rev().find(|e| e.kind == kind) {
+            event.value = event.value.min(value);
+        }
+    }
+
     /// The events kept, in order.
     pub fn events(&self) -> &[Event] {
         &self.events[..(self.count as usize).min(KEPT)]

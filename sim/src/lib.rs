@@ -9,8 +9,12 @@
 #![deny(unsafe_code)] // render::simd alone may, for vector instructions
 
 pub mod batch;
+pub mod drive;
+pub mod boxes;
+pub mod conflict;
 pub mod describe;
 pub mod event;
+pub mod expert;
 pub mod math;
 pub mod path;
 pub mod policy;
