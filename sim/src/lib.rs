@@ -26,6 +26,7 @@ pub mod road;
 pub mod scenario;
 mod start;
 mod step;
+pub mod visibility;
 pub mod view;
 pub mod world;
 
