@@ -168,7 +168,7 @@ fn settings() {
     toy.run(&toy.sft("run", &frozen)).fails(2, &["model.train is \"lora\", which freezes it"]);
     let mut record = toy.record(1);
     record["images"] = json!(["frame1.png", "frame0.png"]);
-    toy.write_records("train.jsonl", &[toy.record(0), record]);
+    toy.write_records("train.jsonl", &[record]);
     let aux = ["sft.auxiliary.weight=0.5", "sft.auxiliary.targets=bend", "model.train=full"];
     toy.run(&toy.sft("run", &aux)).fails(2, &["exactly one frame", "sft.auxiliary.weight=0"]);
 }

@@ -13,6 +13,7 @@
 //!
 //! From the ego's own drive a lane change cannot be told from a road that shifts by a lane, or from swerving round
 //! an obstacle. [`LabelRule::real_drive`] is the rule of the bundled real set: relative speed thresholds, no CHANGE.
+//! [`LabelRule::sim`] is the rule of the simulator's sets, which know the lanes and decide CHANGE by them.
 
 use crate::{MetaAction, PathAction, Pose, SpeedAction, Trajectory, pose::wrap_angle};
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,8 @@ pub struct LabelRule {
     pub lateral: f64,
     /// A turn needs at least this bearing of the end point.
     pub angle_deg: f64,
+    /// When above 0, a turn needs more than this final heading instead of an offset and a bearing.
+    pub turn_heading_deg: f64,
     /// How lane changes are found.
     pub change: ChangeTest,
     /// Smallest offset of a lane change (`Shape`).
@@ -90,6 +93,7 @@ impl Default for LabelRule {
             speed_change_min: 0.5,
             lateral: 4.0,
             angle_deg: 5.0,
+            turn_heading_deg: 0.0,
             change: ChangeTest::Shape,
             change_offset_min: 2.5,
             change_offset_max: 5.5,
@@ -171,12 +175,26 @@ impl LabelRule {
         }
     }
 
-    /// A rule by name: `default`, `senna` or `real_drive`.
+    /// The rule of the simulator's sets: the speed changes by 1 m/s, STOP below 0.5 m/s at the end, turns by more than
+    /// 20 degrees of heading. CHANGE by shape stands in for the lanes that the simulator knows.
+    pub fn sim() -> Self {
+        LabelRule {
+            speed_source: SpeedSource::Endpoints,
+            stop_speed: 0.5,
+            standing_speed: 0.5,
+            speed_change: 1.0,
+            turn_heading_deg: 20.0,
+            ..LabelRule::default()
+        }
+    }
+
+    /// A rule by name: `default`, `senna`, `real_drive` or `sim`.
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "default" => Some(LabelRule::default()),
             "senna" => Some(LabelRule::senna()),
             "real_drive" => Some(LabelRule::real_drive()),
+            "sim" => Some(LabelRule::sim()),
             _ => None,
         }
     }
@@ -248,6 +266,10 @@ impl LabelRule {
         let n = self.check(future)?;
         let poses = future.poses.get(..n).unwrap_or_default();
         let end = poses.last().copied().unwrap_or_default();
+        let turned = wrap_angle(end.heading);
+        if self.turn_heading_deg > 0.0 && turned.abs() > self.turn_heading_deg.to_radians() {
+            return Ok(if turned > 0.0 { PathAction::LeftTurn } else { PathAction::RightTurn });
+        }
         // The right side is the mirror image of the left.
         let left = end.y > 0.0;
         let (offset, bearing) = (end.y.abs(), end.y.abs().atan2(end.x).to_degrees());
@@ -262,7 +284,8 @@ impl LabelRule {
                 (a_lane || (wide && small_bearing)) && self.heading_returned(poses, left)
             }
         };
-        Ok(match (changes, wide && !small_bearing, left) {
+        let turns = self.turn_heading_deg == 0.0 && wide && !small_bearing;
+        Ok(match (changes, turns, left) {
             (true, _, true) => PathAction::LeftChange,
             (true, _, false) => PathAction::RightChange,
             (_, true, true) => PathAction::LeftTurn,
@@ -289,6 +312,7 @@ impl LabelRule {
             ("speed_change_min", self.speed_change_min),
             ("lateral", self.lateral),
             ("angle_deg", self.angle_deg),
+            ("turn_heading_deg", self.turn_heading_deg),
             ("change_offset_min", self.change_offset_min),
             ("change_offset_max", self.change_offset_max),
             ("change_heading_deg", self.change_heading_deg),

@@ -141,8 +141,24 @@ fn errors_say_what_is_wrong() {
 }
 
 #[test]
+fn the_simulators_rule_turns_by_heading() {
+    let rule = LabelRule::sim();
+    let drive = |heading: f64| {
+        let poses = (1..=8).map(|i| Pose::new(f64::from(i) * 4.0, f64::from(i), heading * f64::from(i) / 6.0));
+        Trajectory::half_second(poses.collect())
+    };
+    let path = |degrees: f64| rule.path(&drive(degrees.to_radians())).unwrap();
+    assert_eq!([path(21.0), path(-21.0)], [P::LeftTurn, P::RightTurn]);
+    assert_eq!([path(19.0), path(-19.0)], [P::Straight; 2]);
+    let speed = |v: f64, now: f64| rule.speed(&straight(&[v; 8]), Some(now)).unwrap();
+    assert_eq!(speed(6.0, 7.1), S::Decelerate);
+    assert_eq!([speed(6.0, 6.9), speed(6.0, 4.9)], [S::Keep, S::Accelerate]);
+    assert_eq!([speed(0.4, 8.0), speed(0.8, 0.4)], [S::Stop, S::Keep]);
+}
+
+#[test]
 fn presets_have_names_and_a_file_form() {
-    for name in ["default", "senna", "real_drive"] {
+    for name in ["default", "senna", "real_drive", "sim"] {
         let rule = LabelRule::preset(name).unwrap();
         let text = serde_json::to_string(&rule).unwrap();
         assert_eq!(serde_json::from_str::<LabelRule>(&text).unwrap(), rule);

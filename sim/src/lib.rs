@@ -8,7 +8,28 @@
 
 #![deny(unsafe_code)] // render::simd alone may, for vector instructions
 
+pub mod batch;
+pub mod drive;
+pub mod boxes;
+pub mod conflict;
+pub mod describe;
+pub mod event;
+pub mod families;
+pub mod import;
+pub mod expert;
+pub mod math;
+pub mod path;
+pub mod policy;
 pub mod render;
+pub mod rng;
+pub mod road;
 pub mod scenario;
+mod start;
+mod step;
+pub mod visibility;
+pub mod view;
+pub mod world;
 
+pub use batch::{Action, Batch, Scene};
 pub use scenario::Scenario;
+pub use world::World;

@@ -122,6 +122,11 @@ impl Head {
         Ok(Head { targets, tokens, vars })
     }
 
+    /// Image tokens of the frames that it reads.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
     /// Trainable parameters.
     pub fn vars(&self) -> &BTreeMap<String, Var> {
         &self.vars

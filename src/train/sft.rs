@@ -91,7 +91,7 @@ struct Saved {
 
 impl<'a> Trainer<'a> {
     /// Puts a run together. `train` must hold only usable samples (see [`super::survey::survey`]), `frame_tokens` is the
-    /// number of image tokens where each has one frame of the same size.
+    /// number of image tokens that most samples of one frame have; others carry no auxiliary loss.
     ///
     /// # Errors
     /// Settings that do not fit the model or the data.
@@ -114,7 +114,7 @@ impl<'a> Trainer<'a> {
         let head = if aux.weight > 0.0 || aux.vision_steps > 0 {
             let targets = auxiliary::targets(train, &aux.targets, augment.flip)?;
             let tokens = frame_tokens.ok_or_else(|| {
-                Failure::usage("auxiliary targets need exactly one frame, of the same size, in every sample")
+                Failure::usage("auxiliary targets need samples of exactly one frame, and there are none")
                     .hint("set sft.auxiliary.weight=0 and sft.auxiliary.vision_steps=0")
             })?;
             let (width, device) = (planner.vlm.config().text.hidden_size, planner.vlm.device());
@@ -451,11 +451,27 @@ impl<'a> Trainer<'a> {
         Ok(gradients)
     }
 
-    /// Loss on the auxiliary targets, where there are any.
+    /// Loss on the auxiliary targets of the samples whose frame has the size that the head was made for.
     fn auxiliary(&self, embeds: &Tensor, examples: &[Example], report: &mut Report) -> Result<Option<Tensor>> {
         let Some(head) = &self.head else { return Ok(None) };
-        let aux: Vec<&BTreeMap<String, String>> = examples.iter().map(|e| &e.aux).collect();
-        let outcome = head.loss(embeds, &aux)?;
+        let merged = |example: &Example| -> usize {
+            example.encoded.grids.iter().map(|grid| self.planner.encoder.processor.tokens(*grid)).sum()
+        };
+        let (mut at, mut parts, mut aux) = (0, Vec::new(), Vec::new());
+        for example in examples {
+            let tokens = merged(example);
+            if tokens == head.tokens() && example.encoded.grids.len() == 1 {
+                parts.push(embeds.narrow(0, at, tokens)?);
+                aux.push(&example.aux);
+            }
+            at += tokens;
+        }
+        let embeds = match parts.len() {
+            0 => return Ok(None),
+            n if n == examples.len() => embeds.clone(),
+            _ => Tensor::cat(&parts, 0)?,
+        };
+        let outcome = head.loss(&embeds, &aux)?;
         for (right, known) in outcome.hits {
             report.aux_hits = (report.aux_hits.0 + right, report.aux_hits.1 + known);
         }

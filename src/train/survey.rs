@@ -13,6 +13,7 @@ use crate::{
 use data::{Image, Sample, error::thousands};
 use rayon::prelude::*;
 use std::{
+    collections::BTreeMap,
     io::{Read, Seek, SeekFrom},
     path::Path,
 };
@@ -92,11 +93,13 @@ impl Survey {
         }
     }
 
-    /// Tokens of the one frame that every usable sample has; `None` when numbers or sizes differ.
+    /// Tokens of the frame that most usable samples of one frame have; `None` when no sample has one frame.
     pub fn frame_tokens(&self) -> Option<usize> {
-        let first = self.lengths.first()?;
-        let same = self.lengths.iter().all(|l| l.images == 1 && l.image_tokens == first.image_tokens);
-        same.then_some(first.image_tokens)
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        for length in self.lengths.iter().filter(|l| l.images == 1) {
+            *counts.entry(length.image_tokens).or_default() += 1;
+        }
+        counts.into_iter().max_by_key(|(tokens, n)| (*n, *tokens)).map(|(tokens, _)| tokens)
     }
 
     /// Positions in [`Self::usable`] from the shortest sample to the longest.
