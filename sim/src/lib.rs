@@ -11,14 +11,14 @@
 pub mod batch;
 pub mod describe;
 pub mod event;
+pub mod families;
+pub mod import;
 pub mod math;
 pub mod path;
 pub mod policy;
+pub mod render;
 pub mod rng;
 pub mod road;
-pub mod render;
-pub mod families;
-pub mod import;
 pub mod scenario;
 mod start;
 mod step;

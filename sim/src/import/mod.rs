@@ -3,6 +3,7 @@
 //! Every reader is a pure function of bytes whose work and memory are bounded by limits that are checked first, and
 //! every result has passed [`check`]. Coordinates are read as f64 and moved near the origin before they become f32.
 
+mod argoverse;
 mod build;
 mod check;
 mod commonroad;
@@ -14,6 +15,9 @@ mod native;
 mod route;
 mod xml;
 
+#[cfg(feature = "argoverse")]
+pub use argoverse::read_argoverse;
+pub use argoverse::read_argoverse_map;
 pub use check::check;
 pub use commonroad::read_commonroad;
 pub use error::ImportError;
@@ -53,7 +57,9 @@ pub fn read(path: &Path, options: &Options) -> Result<Scenario, ImportError> {
         "json" => match native::json_kind(&bytes)? {
             native::JsonKind::Native => read_native(&bytes),
             native::JsonKind::GpuDrive => read_gpudrive(&bytes, options),
+            native::JsonKind::Argoverse => argoverse::read_map_file(path, &bytes, options),
         },
+        "parquet" => argoverse::read_tracks_file(path, &bytes, options),
         "xml" => read_commonroad(&bytes, options),
         _ => Err(ImportError::UnknownFormat { path: path.display().to_string() }),
     }
