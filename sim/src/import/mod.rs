@@ -12,6 +12,7 @@ mod error;
 mod geometry;
 mod gpudrive;
 mod native;
+mod opendrive;
 mod route;
 mod xml;
 
@@ -23,6 +24,7 @@ pub use commonroad::read_commonroad;
 pub use error::ImportError;
 pub use gpudrive::read_gpudrive;
 pub use native::read_native;
+pub use opendrive::read_opendrive;
 
 use crate::scenario::{Control, Scenario};
 use std::io::Read;
@@ -61,8 +63,14 @@ pub fn read(path: &Path, options: &Options) -> Result<Scenario, ImportError> {
         },
         "parquet" => argoverse::read_tracks_file(path, &bytes, options),
         "xml" => read_commonroad(&bytes, options),
+        "xodr" => read_opendrive(&bytes, &stem(path)),
         _ => Err(ImportError::UnknownFormat { path: path.display().to_string() }),
     }
+}
+
+/// The file's name without extension, as the name of scenes that have none inside.
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned())
 }
 
 fn load(path: &Path) -> Result<Vec<u8>, ImportError> {

@@ -2,8 +2,10 @@
 
 use crate::import::ImportError;
 use crate::import::check::{MAX_ENTRIES, MAX_LANES};
+use crate::import::connect::trim_edges;
 use crate::import::geometry::{P, centre, dot, ends, mean, narrow_all, quad, sub, thin, turn};
 use crate::import::native::parse;
+use crate::import::route::Net;
 use crate::scenario::{Lane, LaneKind, Line, Map, Mark, Turn};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -83,6 +85,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Map, P), ImportError> {
             map.areas.push(narrow_all(&ring));
         }
     }
+    // Areas meet in the middle of roads.
+    let net = Net::new(&map.lanes);
+    trim_edges(&mut map, &net);
     for crossing in file.pedestrian_crossings.values() {
         let ring: Vec<P> = local(&crossing.edge1).into_iter().chain(local(&crossing.edge2).into_iter().rev()).collect();
         map.crosswalks.extend(quad(&ring).map(|q| narrow_all(&q)));

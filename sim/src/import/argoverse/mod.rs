@@ -52,13 +52,12 @@ fn map_of(bytes: &[u8]) -> Result<(Map, P), ImportError> {
 
 /// A map file, with the tracks that lie beside it where there are some.
 pub(super) fn read_map_file(path: &Path, bytes: &[u8], options: &Options) -> Result<Scenario, ImportError> {
-    let name = path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
     #[cfg(feature = "argoverse")]
     if let Some(tracks) = beside(path, "scenario_", ".parquet") {
         return read_argoverse(bytes, &super::load(&tracks)?, options);
     }
     let _ = options;
-    read_argoverse_map(bytes, &name)
+    read_argoverse_map(bytes, &super::stem(path))
 }
 
 /// A tracks file, with the map that lies beside it.
