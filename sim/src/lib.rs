@@ -9,20 +9,20 @@
 #![deny(unsafe_code)] // render::simd alone may, for vector instructions
 
 pub mod batch;
-pub mod drive;
 pub mod boxes;
 pub mod conflict;
 pub mod describe;
+pub mod drive;
 pub mod event;
 pub mod expert;
+pub mod families;
+pub mod import;
 pub mod math;
 pub mod path;
 pub mod policy;
+pub mod render;
 pub mod rng;
 pub mod road;
-pub mod render;
-pub mod families;
-pub mod import;
 pub mod scenario;
 mod start;
 mod step;
