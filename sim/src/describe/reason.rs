@@ -3,6 +3,7 @@
 
 use super::command::Command;
 use super::facts::{Facts, Other};
+use crate::expert::{Cause, Who};
 use crate::scenario::{Lamp, SignKind};
 use scene::{MetaAction, PathAction, SpeedAction};
 
@@ -53,6 +54,26 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The expert's cause as far as the frame shows it; [`Reason::Unseen`] where it does not.
+    pub fn told(cause: Cause, facts: &Facts) -> Reason {
+        let seen = |shown: bool, reason| if shown { reason } else { Reason::Unseen };
+        let naming = |agent| Reason::naming(agent, facts).unwrap_or(Reason::Unseen);
+        match cause {
+            Cause::Free => Reason::Free,
+            Cause::Limit => Reason::Limit,
+            Cause::Curve if turn_within(facts, 40.0) => Reason::Turn,
+            Cause::Curve => Reason::Curve,
+            Cause::Light(_) => seen(facts.light.is_some(), Reason::Light),
+            Cause::StopSign => seen(facts.sign.is_some(), Reason::Sign),
+            Cause::Lead(agent) | Cause::Pedestrian(agent) | Cause::Crossing(agent) | Cause::Emergency(agent) => {
+                naming(agent)
+            }
+            Cause::Obstacle(Who::Agent(agent)) | Cause::Sight(Who::Agent(agent)) => naming(agent),
+            Cause::Obstacle(Who::Prop(_)) => seen(facts.obstacle.is_some(), Reason::Obstacle),
+            Cause::Sight(Who::Prop(_)) | Cause::RouteEnd => Reason::Unseen,
+        }
+    }
+
     /// The reason that names this agent, if the facts hold it.
     pub fn naming(agent: usize, facts: &Facts) -> Option<Reason> {
         let is = |o: &Option<Other>| o.is_some_and(|o| o.agent == agent);
