@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 /// A moment of a drive with everything that is said of it.
 struct Moment {
+    name: String,
     scene: usize,
     step: u32,
     facts: Facts,
@@ -80,7 +81,8 @@ fn moments(names: &[&str], seeds: std::ops::Range<u64>, every: u32, pictures: Op
             let at = |k: u32| episode.samples.get((step + k) as usize).map(|s| [s.x, s.y, s.heading]);
             let future: Option<Vec<_>> = (1..=8).map(|k| at(5 * k)).collect();
             let driven = describe::driven(&episode.world, at(0)?, facts.speed, &future?).unwrap();
-            Some(Moment { scene, step, facts, decision, driven, planned })
+            let name = episode.world.scenario.name.clone();
+            Some(Moment { name, scene, step, facts, decision, driven, planned })
         })
         .collect()
 }
@@ -103,14 +105,18 @@ fn show() {
         let text = describe::reasoning(&m.facts, m.driven.action, told, u64::from(m.step));
         *labels.entry(format!("{} {}", m.driven.action.speed, m.driven.action.path)).or_default() += 1;
         let reason = sim::describe::reason::choose(&m.facts, m.driven.action, told);
-        *causes.entry(format!("{reason:?}")).or_default() += 1;
+        let bound = m.decision.as_ref().map_or(String::new(), |d| format!("{:?}", d.binding));
+        let bound = bound.split('(').next().unwrap().to_owned();
+        let reason = format!("{reason:?}").split('(').next().unwrap().to_owned();
+        *causes.entry(format!("{reason} told {bound} {}", m.driven.action.speed)).or_default() += 1;
         let planned = m.planned.as_ref().unwrap().action;
         all += 1;
         agree[0] += usize::from(planned.speed == m.driven.action.speed);
         agree[1] += usize::from(planned.path == m.driven.action.path);
         if !quiet {
             println!(
-                "{}/{} {:5.1} m/s [{}] {} | {text} | {:?} off {:.1} | {planned}",
+                "{} {}/{} {:5.1} m/s [{}] {} | {text} | {:?} off {:.1} | {planned}",
+                m.name,
                 m.scene,
                 m.step,
                 m.facts.speed,

@@ -32,7 +32,7 @@ impl Side {
     }
 }
 
-/// A vehicle that matters.
+/// A road user that matters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Other {
     /// Which agent.
@@ -131,6 +131,8 @@ pub struct Facts {
     pub crossing: Option<Other>,
     /// A vehicle beside that moves into ego's lane.
     pub cut_in: Option<Other>,
+    /// Everyone who is seen within reach, people too, nearest first.
+    pub seen: Vec<Other>,
     /// A vehicle with blue lights.
     pub emergency: Option<Other>,
     /// A parked vehicle beside the lane that hides what is behind it.
@@ -144,6 +146,8 @@ pub fn facts(scene: &Scene, sight: &Sight) -> Facts {
         (1..scene.agents()).filter(|&a| sight.sees(a)).filter_map(|a| Some((a, way.place(a)?))).collect();
     let looker = Looker { scene, way: &way, seen: &seen };
     let speed = scene.v[0].max(0.0);
+    let mut everyone: Vec<Other> = seen.iter().map(|(a, p)| looker.other(*a, p)).collect();
+    everyone.sort_by(|a, b| a.gap.total_cmp(&b.gap).then(a.agent.cmp(&b.agent)));
     let look = (3.0 * speed).max(20.0);
     let ahead = (0..=look as usize).map(|d| way.path.limit[way.path.index(way.s + d as f32)]);
     let road = Ahead {
@@ -170,6 +174,7 @@ pub fn facts(scene: &Scene, sight: &Sight) -> Facts {
         opposite: looker.nearest(|_, p| p.along < -0.7 && p.lat > way.half && p.lat < 12.0 && p.gap < 50.0),
         crossing: looker.crossing(),
         cut_in: looker.cut_in(),
+        seen: everyone,
         emergency: looker.nearest(|a, _| scene.world.agents[a].kind == AgentKind::Emergency),
         occluder: looker.occluder(),
     }

@@ -239,6 +239,24 @@ pub const CLEAR_FAST: Pool = &[
     "my speed fits this free road",
     "I am fast enough on this clear road",
 ];
+/// Someone who is not in the way, but matters.
+pub const NEAR: Pool = &[
+    "a {thing} is {far} on the {side}",
+    "I see a {thing} {far} on the {side}",
+    "there is a {thing} {far} on the {side}",
+    "a {thing} on the {side} is {far}",
+    "the {thing} {far} is on the {side}",
+    "I see a {thing} on the {side}",
+];
+/// The same when it is given room.
+pub const NEAR_SLOWS: Pool = &[
+    "a {thing} on the {side} may come into my way",
+    "I give way to the {thing} on the {side}",
+    "the {thing} on the {side} needs room",
+    "I leave room for the {thing} on the {side}",
+    "the {thing} {far} on the {side} may cross my way",
+    "a {thing} is {far} on the {side}",
+];
 /// Something is about, but there is room.
 pub const ROOM: Pool = &[
     "I still have room ahead",
@@ -329,7 +347,8 @@ pub const PASS: Pool = &["to pass the {thing}", "to get past the {thing}", "to g
 /// Why a lane is changed: the route.
 pub const ROUTE: Pool = &["for my route", "as my route goes there", "where my route goes on"];
 
-/// Every pool with its name.
+/// Every pool with its name, for tests.
+#[cfg(test)]
 pub const ALL: &[(&str, Pool)] = &[
     ("lead brakes", LEAD_BRAKES),
     ("lead close", LEAD_CLOSE),
@@ -357,6 +376,8 @@ pub const ALL: &[(&str, Pool)] = &[
     ("occluder", OCCLUDER),
     ("clear", CLEAR),
     ("clear fast", CLEAR_FAST),
+    ("near", NEAR),
+    ("near slows", NEAR_SLOWS),
     ("room", ROOM),
     ("unseen", UNSEEN),
     ("keep", KEEP),

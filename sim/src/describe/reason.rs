@@ -47,6 +47,8 @@ pub enum Reason {
     Sight,
     /// Blue lights.
     Emergency,
+    /// A road user that is seen elsewhere than in the way, by its number.
+    Near(usize),
     /// Nothing seen speaks against going on.
     Room,
     /// Something that the frame does not show.
@@ -88,7 +90,8 @@ impl Reason {
             (is(&facts.emergency), Reason::Emergency),
             (is(&facts.occluder), Reason::Sight),
         ];
-        found.into_iter().find(|f| f.0).map(|f| f.1)
+        let near = facts.seen.iter().any(|o| o.agent == agent).then_some(Reason::Near(agent));
+        found.into_iter().find(|f| f.0).map(|f| f.1).or(near)
     }
 }
 
@@ -164,6 +167,9 @@ fn explains(facts: &Facts, action: MetaAction, reason: Reason) -> bool {
         Reason::Obstacle => facts.obstacle.is_some() && (slows || action.path != PathAction::Straight),
         Reason::Sight => slows && facts.occluder.is_some(),
         Reason::Emergency => facts.emergency.is_some() && (slows || action.path != PathAction::Straight),
+        Reason::Near(agent) => {
+            action.speed != SpeedAction::Accelerate && facts.seen.iter().any(|o| o.agent == agent && o.gap < 60.0)
+        }
         Reason::Room | Reason::Unseen => false,
     }
 }

@@ -107,6 +107,11 @@ fn cause(facts: &Facts, action: MetaAction, reason: Reason, rng: &mut Rng) -> St
         },
         Reason::Sight => (p::OCCLUDER, vehicle(facts.occluder)),
         Reason::Emergency => (p::EMERGENCY, vehicle(facts.emergency)),
+        Reason::Near(agent) => {
+            let other = facts.seen.iter().find(|o| o.agent == agent).copied();
+            let slows = action.speed != SpeedAction::Keep;
+            (if slows { p::NEAR_SLOWS } else { p::NEAR }, vehicle(other))
+        }
         Reason::Room => (p::ROOM, vehicle(None)),
         Reason::Unseen => (p::UNSEEN, vehicle(None)),
     };
