@@ -113,6 +113,8 @@ pub struct Facts {
     pub light: Option<(Lamp, f32)>,
     /// A stop or yield sign for ego's lane, and metres to its line.
     pub sign: Option<(SignKind, f32)>,
+    /// Metres to the stop line ahead, where its paint is seen.
+    pub stop_line: Option<f32>,
     /// The next speed-limit sign: km/h and metres.
     pub limit_sign: Option<(u8, f32)>,
     /// The vehicle ahead in ego's lane.
@@ -165,6 +167,7 @@ pub fn facts(scene: &Scene, sight: &Sight) -> Facts {
         road,
         light: light(scene, &way, sight),
         sign: sign(scene, &way, sight),
+        stop_line: stop_line(scene, &way, sight),
         limit_sign: limit_sign(scene, &way, sight),
         lead: looker.lead(),
         person: looker.person(),
@@ -365,6 +368,14 @@ fn sign(scene: &Scene, way: &Corridor, sight: &Sight) -> Option<(SignKind, f32)>
     seen.then_some((kind, (stop.s - front).max(0.0)))
 }
 
+/// The paint of the next stop line on the way.
+fn stop_line(scene: &Scene, way: &Corridor, sight: &Sight) -> Option<f32> {
+    let front = way.s + scene.world.half_length[0];
+    let stop = way.path.stops.iter().find(|stop| stop.s > front && stop.s < front + 30.0)?;
+    let at = way.path.at(stop.s);
+    sight.shows([at.x, at.y, 0.0], 2.5, 8.0, Class::Paint).then_some(stop.s - front)
+}
+
 fn limit_sign(scene: &Scene, way: &Corridor, sight: &Sight) -> Option<(u8, f32)> {
     let signs = scene.world.scenario.map.signs.iter().filter_map(|s| match s.kind {
         SignKind::Limit(kmh) if sees_sign(scene, sight, s) => {
@@ -378,5 +389,5 @@ fn limit_sign(scene: &Scene, way: &Corridor, sight: &Sight) -> Option<(u8, f32)>
 
 fn sees_sign(scene: &Scene, sight: &Sight, sign: &crate::scenario::Sign) -> bool {
     let faces = crate::math::cos(sign.heading) * scene.cos[0] + crate::math::sin(sign.heading) * scene.sin[0] < -0.3;
-    faces && sight.shows([sign.at[0], sign.at[1], 2.55], 0.9, 6.0, Class::Sign)
+    faces && sight.shows([sign.at[0], sign.at[1], 2.55], 0.9, 4.0, Class::Sign)
 }

@@ -122,6 +122,15 @@ pub const YIELD_SIGN: Pool = &[
     "the sign {far} says yield",
     "I come to a yield sign",
 ];
+/// A stop line.
+pub const LINE: Pool = &[
+    "I come to the stop line",
+    "the stop line is {far}",
+    "there is a stop line {far}",
+    "I see the stop line {far}",
+    "a stop line is {far}",
+    "the stop line is near",
+];
 /// A lower limit.
 pub const LIMIT: Pool = &[
     "a sign shows a lower limit",
@@ -275,6 +284,15 @@ pub const UNSEEN: Pool = &[
     "I may not see everything ahead",
     "it is not sure what comes next",
 ];
+/// The same at a junction.
+pub const UNSEEN_JUNCTION: Pool = &[
+    "I cannot see all of the junction ahead",
+    "someone may come at the junction",
+    "I am not sure who comes at the junction",
+    "I may not see everyone at the junction",
+    "the junction ahead may not stay free",
+    "I come to a junction and cannot see all of it",
+];
 
 /// KEEP.
 pub const KEEP: Pool = &[
@@ -363,6 +381,7 @@ pub const ALL: &[(&str, Pool)] = &[
     ("green", GREEN),
     ("stop sign", STOP_SIGN),
     ("yield sign", YIELD_SIGN),
+    ("line", LINE),
     ("limit", LIMIT),
     ("curve", CURVE),
     ("turning", TURNING),
@@ -380,6 +399,7 @@ pub const ALL: &[(&str, Pool)] = &[
     ("near slows", NEAR_SLOWS),
     ("room", ROOM),
     ("unseen", UNSEEN),
+    ("unseen junction", UNSEEN_JUNCTION),
     ("keep", KEEP),
     ("accelerate", ACCELERATE),
     ("start", START),

@@ -33,6 +33,8 @@ pub enum Reason {
     Light,
     /// A stop or yield sign.
     Sign,
+    /// A stop line whose sign or light is out of view.
+    Line,
     /// Someone on foot or on a bicycle.
     Person,
     /// A vehicle that crosses.
@@ -59,14 +61,17 @@ impl Reason {
     /// The expert's cause as far as the frame shows it; [`Reason::Unseen`] where it does not.
     pub fn told(cause: Cause, facts: &Facts) -> Reason {
         let seen = |shown: bool, reason| if shown { reason } else { Reason::Unseen };
+        let line = if facts.stop_line.is_some() { Reason::Line } else { Reason::Unseen };
         let naming = |agent| Reason::naming(agent, facts).unwrap_or(Reason::Unseen);
         match cause {
             Cause::Free => Reason::Free,
             Cause::Limit => Reason::Limit,
             Cause::Curve if turn_within(facts, 40.0) => Reason::Turn,
             Cause::Curve => Reason::Curve,
-            Cause::Light(_) => seen(facts.light.is_some(), Reason::Light),
-            Cause::StopSign => seen(facts.sign.is_some(), Reason::Sign),
+            Cause::Light(_) if facts.light.is_none() => line,
+            Cause::Light(_) => Reason::Light,
+            Cause::StopSign if facts.sign.is_none() => line,
+            Cause::StopSign => Reason::Sign,
             Cause::Lead(agent) | Cause::Pedestrian(agent) | Cause::Crossing(agent) | Cause::Emergency(agent) => {
                 naming(agent)
             }
@@ -159,6 +164,7 @@ fn explains(facts: &Facts, action: MetaAction, reason: Reason) -> bool {
             Some(_) => slows,
             None => false,
         },
+        Reason::Line => slows && facts.stop_line.is_some(),
         Reason::Sign => slows && facts.sign.is_some(),
         Reason::Person => slows && person(true) || action.speed == SpeedAction::Keep && person(false),
         Reason::Crossing => slows && facts.crossing.is_some(),

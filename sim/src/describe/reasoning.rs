@@ -85,6 +85,7 @@ fn cause(facts: &Facts, action: MetaAction, reason: Reason, rng: &mut Rng) -> St
             };
             (pool, ("", distance, Side::Left))
         }
+        Reason::Line => (p::LINE, ("", facts.stop_line.unwrap_or(0.0), Side::Left)),
         Reason::Sign => {
             let stop = facts.sign.is_none_or(|s| is_stop(s.0));
             let pool = if stop { p::STOP_SIGN } else { p::YIELD_SIGN };
@@ -113,6 +114,7 @@ fn cause(facts: &Facts, action: MetaAction, reason: Reason, rng: &mut Rng) -> St
             (if slows { p::NEAR_SLOWS } else { p::NEAR }, vehicle(other))
         }
         Reason::Room => (p::ROOM, vehicle(None)),
+        Reason::Unseen if facts.road.junction.is_some_and(|j| j.0 < 30.0) => (p::UNSEEN_JUNCTION, vehicle(None)),
         Reason::Unseen => (p::UNSEEN, vehicle(None)),
     };
     fill(pool, thing, gap, side, rng)
