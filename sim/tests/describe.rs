@@ -1,7 +1,7 @@
 //! Facts, labels and texts over drives of the rule expert.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use sim::describe::{self, Driven, Facts, Reason, Sight};
+use sim::describe::{self, balance, Driven, Facts, Reason, Sight};
 use sim::drive::{Options, drive};
 use sim::expert::{Decision, RuleExpert};
 use sim::policy::Policy;
@@ -98,6 +98,8 @@ fn show() {
     let pictures = std::env::var("PICTURES").ok();
     let mut labels: BTreeMap<String, usize> = BTreeMap::new();
     let mut causes: BTreeMap<String, usize> = BTreeMap::new();
+    let mut words = std::collections::BTreeSet::new();
+    let mut all_moments = Vec::new();
     let (mut agree, mut all) = ([0, 0], 0);
     let quiet = std::env::var("QUIET").is_ok();
     for m in moments(&names, 0..seeds, every, pictures.as_deref()) {
@@ -109,13 +111,17 @@ fn show() {
         let bound = bound.split('(').next().unwrap().to_owned();
         let reason = format!("{reason:?}").split('(').next().unwrap().to_owned();
         *causes.entry(format!("{reason} told {bound} {}", m.driven.action.speed)).or_default() += 1;
+        for word in text.to_lowercase().split(|c: char| !c.is_alphabetic()) {
+            words.insert(word.to_owned());
+        }
+        all_moments.push(balance::Moment { speed: m.facts.speed, command: m.facts.command, action: m.driven.action });
         let planned = m.planned.as_ref().unwrap().action;
         all += 1;
         agree[0] += usize::from(planned.speed == m.driven.action.speed);
         agree[1] += usize::from(planned.path == m.driven.action.path);
         if !quiet {
             println!(
-                "{} {}/{} {:5.1} m/s [{}] {} | {text} | {:?} off {:.1} | {planned}",
+                "{} {}/{} {:5.1} m/s [{}] {} | {text} | {:?} off {:.1} | {planned} | {:?}",
                 m.name,
                 m.scene,
                 m.step,
@@ -123,9 +129,16 @@ fn show() {
                 m.facts.command.as_str(),
                 m.driven.action,
                 m.decision.as_ref().map(|d| (d.binding, d.around)),
-                m.facts.off
+                m.facts.off,
+                describe::aux(&m.facts)
             );
         }
     }
+    println!("{} words: {:?}", words.len(), words);
+    let pool: Vec<balance::Moment> = all_moments.clone();
+    let picked = balance::pick(&pool, pool.len() / 4, 1);
+    let picked: Vec<_> = picked.into_iter().map(|i| pool[i]).collect();
+    println!("{}{:?}", balance::Counts::of(pool.iter().copied()), balance::blind_floor(&pool, &pool));
+    println!("{}{:?}", balance::Counts::of(picked.iter().copied()), balance::blind_floor(&picked, &picked));
     println!("{labels:#?} {causes:#?} plan agrees {agree:?} of {all}");
 }

@@ -41,61 +41,67 @@ impl Moment {
 /// the cell (question, speed label, path label) whose labels are rarest so far, in all and for its question. Within a
 /// cell the order is random by `seed`.
 pub fn pick(pool: &[Moment], count: usize, seed: u64) -> Vec<usize> {
-    let mut cells: BTreeMap<(Question, usize, usize), Vec<usize>> = BTreeMap::new();
+    let mut members: BTreeMap<(Question, usize, usize), Vec<usize>> = BTreeMap::new();
     for (i, m) in pool.iter().enumerate() {
         let (speed, path) = m.labels();
-        cells.entry((m.question(), speed, path)).or_default().push(i);
+        members.entry((m.question(), speed, path)).or_default().push(i);
     }
-    for members in cells.values_mut() {
-        members.sort_by_key(|&i| rng::hash(seed, i as u64));
-    }
-    let mut cells: Vec<_> = cells.into_iter().collect();
-    let mut tally = Tally::default();
+    let mut questions: Vec<Question> = members.keys().map(|k| k.0).collect();
+    questions.dedup();
+    let mut cells: Vec<Cell> = members
+        .into_iter()
+        .map(|((question, speed, path), mut members)| {
+            members.sort_by_key(|&i| rng::hash(seed, i as u64));
+            let question = questions.binary_search(&question).unwrap_or_default();
+            Cell { question, speed, path, size: members.len(), members }
+        })
+        .collect();
+    let mut all = Tally::default();
+    let mut asked = vec![Tally::default(); questions.len()];
     let mut picked = Vec::with_capacity(count.min(pool.len()));
     while picked.len() < count {
-        let open = cells.iter().enumerate().filter(|(_, (_, members))| !members.is_empty());
-        let costs = open.map(|(k, (cell, members))| (tally.cost(*cell, members.len()), k));
+        let open = cells.iter().enumerate().filter(|(_, cell)| !cell.members.is_empty());
+        let costs = open.map(|(k, cell)| {
+            let used = 1.0 - cell.members.len() as f64 / cell.size as f64;
+            (all.excess(cell, 20.0) + asked[cell.question].excess(cell, 4.0) + used, k)
+        });
         let Some((_, k)) = costs.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else { break };
-        let (cell, members) = &mut cells[k];
-        picked.extend(members.pop());
-        tally.add(*cell);
+        picked.extend(cells[k].members.pop());
+        all.add(&cells[k]);
+        asked[cells[k].question].add(&cells[k]);
     }
     picked.sort_unstable();
     picked
 }
 
-/// What has been chosen so far.
-#[derive(Debug, Default)]
+/// Moments that are asked alike and answered alike.
+struct Cell {
+    question: usize,
+    speed: usize,
+    path: usize,
+    size: usize,
+    members: Vec<usize>,
+}
+
+/// Labels chosen so far.
+#[derive(Debug, Clone, Default)]
 struct Tally {
     total: f64,
     speeds: [f64; 4],
     paths: [f64; 5],
-    by_question: BTreeMap<Question, ([f64; 4], [f64; 5])>,
-    by_cell: BTreeMap<(Question, usize, usize), f64>,
 }
 
 impl Tally {
-    /// How far a cell's labels are above their shares, overall and for its question, and how much of it is used up.
-    fn cost(&self, cell: (Question, usize, usize), left: usize) -> f64 {
-        let (question, speed, path) = cell;
-        let n = self.total + 20.0;
-        let overall = self.speeds[speed] / (0.25 * n) + self.paths[path] / (PATHS[path] * n);
-        let (speeds, paths) = self.by_question.get(&question).copied().unwrap_or_default();
-        let m = speeds.iter().sum::<f64>() + 4.0;
-        let asked = speeds[speed] / (0.25 * m) + paths[path] / (PATHS[path] * m);
-        let used = self.by_cell.get(&cell).copied().unwrap_or(0.0);
-        overall + asked + used / (used + left as f64)
+    /// How often a cell's labels are there, over how often they should be; `prior` chosen moments are assumed.
+    fn excess(&self, cell: &Cell, prior: f64) -> f64 {
+        let n = self.total + prior;
+        self.speeds[cell.speed] / (0.25 * n) + self.paths[cell.path] / (PATHS[cell.path] * n)
     }
 
-    fn add(&mut self, cell: (Question, usize, usize)) {
-        let (question, speed, path) = cell;
+    fn add(&mut self, cell: &Cell) {
         self.total += 1.0;
-        self.speeds[speed] += 1.0;
-        self.paths[path] += 1.0;
-        let (speeds, paths) = self.by_question.entry(question).or_default();
-        speeds[speed] += 1.0;
-        paths[path] += 1.0;
-        *self.by_cell.entry(cell).or_default() += 1.0;
+        self.speeds[cell.speed] += 1.0;
+        self.paths[cell.path] += 1.0;
     }
 }
 

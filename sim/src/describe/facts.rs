@@ -66,8 +66,10 @@ pub struct Person {
     pub side: Side,
     /// In ego's lane or less than a metre beside it.
     pub in_way: bool,
-    /// Moves toward ego's lane.
+    /// Moves toward the middle of ego's lane.
     pub toward: bool,
+    /// Moves away from it.
+    pub away: bool,
 }
 
 /// What blocks the lane.
@@ -213,8 +215,20 @@ impl Looker<'_> {
             opening: speed * p.along - self.scene.v[0],
             braking: self.scene.flags[agent] & flag::BRAKING != 0,
             parked: self.parked(agent),
-            side: Side::of(p.lat),
+            side: self.side(agent, p),
         }
+    }
+
+    /// The side as seen from ego for whoever does not drive along, and where the way turns; else its side of the lane.
+    fn side(&self, agent: usize, p: &Placed) -> Side {
+        let scene = self.scene;
+        let at = self.way.path.at(self.way.s + p.gap.max(0.0));
+        let turned = at.cos * scene.cos[0] + at.sin * scene.sin[0] < 0.87;
+        if turned || p.along.abs() < 0.7 {
+            let (dx, dy) = (scene.x[agent] - scene.x[0], scene.y[agent] - scene.y[0]);
+            return Side::of(dy * scene.cos[0] - dx * scene.sin[0]);
+        }
+        Side::of(p.lat)
     }
 
     fn nearest(&self, test: impl Fn(usize, &Placed) -> bool) -> Option<Other> {
@@ -251,9 +265,10 @@ impl Looker<'_> {
         });
         let of = |(a, p): &(usize, Placed)| {
             let toward = p.drift * p.lat.signum() < -0.3 && p.lat.abs() < half + 5.0;
+            let away = p.drift * p.lat.signum() > 0.3;
             let in_way = p.lat.abs() < half + 0.8;
             let (agent, kind, gap) = (*a, self.kind(*a), p.gap.max(0.0));
-            Person { agent, kind, gap, side: Side::of(p.lat), in_way, toward }
+            Person { agent, kind, gap, side: self.side(*a, p), in_way, toward, away }
         };
         // Who is in the way comes first, then who moves there, then the nearest.
         people.map(of).min_by(|a, b| {

@@ -68,6 +68,15 @@ pub const PERSON_COMES: Pool = &[
     "I see a {thing} coming from the {side}",
     "a {thing} comes from the {side} {far}",
 ];
+/// Someone who goes away.
+pub const PERSON_LEAVES: Pool = &[
+    "the {thing} {far} leaves my way",
+    "the {thing} leaves the road to the {side}",
+    "the {thing} moves out of my way to the {side}",
+    "the {thing} is nearly out of my way",
+    "the {thing} on the {side} leaves my lane",
+    "the {thing} {far} moves off to the {side}",
+];
 /// Someone beside the road.
 pub const PERSON_BESIDE: Pool = &[
     "a {thing} is beside the road on the {side}",
@@ -375,6 +384,7 @@ pub const ALL: &[(&str, Pool)] = &[
     ("lead stands", LEAD_STANDS),
     ("person in way", PERSON_IN_WAY),
     ("person comes", PERSON_COMES),
+    ("person leaves", PERSON_LEAVES),
     ("person beside", PERSON_BESIDE),
     ("red", RED),
     ("yellow", YELLOW),

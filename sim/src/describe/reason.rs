@@ -144,7 +144,6 @@ pub(super) fn turn_within(facts: &Facts, metres: f32) -> bool {
 /// Whether the facts hold a reason and it goes with the action.
 fn explains(facts: &Facts, action: MetaAction, reason: Reason) -> bool {
     let slows = slows(action);
-    let person = |risky: bool| facts.person.is_some_and(|p| p.in_way || p.toward || !risky);
     match reason {
         Reason::Free => !slows && clear(facts),
         Reason::Limit if slows => facts.limit_sign.is_some_and(|l| f32::from(l.0) / 3.6 < facts.speed),
@@ -166,7 +165,12 @@ fn explains(facts: &Facts, action: MetaAction, reason: Reason) -> bool {
         },
         Reason::Line => slows && facts.stop_line.is_some(),
         Reason::Sign => slows && facts.sign.is_some(),
-        Reason::Person => slows && person(true) || action.speed == SpeedAction::Keep && person(false),
+        Reason::Person => facts.person.is_some_and(|p| match action.speed {
+            SpeedAction::Decelerate | SpeedAction::Stop => p.in_way || p.toward,
+            // One who is beside and stays there, or who walks out of the way.
+            SpeedAction::Keep => !p.toward && (!p.in_way || p.away),
+            SpeedAction::Accelerate => p.in_way && p.away,
+        }),
         Reason::Crossing => slows && facts.crossing.is_some(),
         Reason::CutIn => slows && facts.cut_in.is_some(),
         Reason::Oncoming => slows && facts.oncoming.is_some(),
@@ -203,7 +207,7 @@ fn derived(facts: &Facts, action: MetaAction) -> Reason {
     }
     let list: &[Reason] = match action.speed {
         _ if changes => &[Reason::Obstacle, Reason::Lead, Reason::Free],
-        SpeedAction::Accelerate => &[Reason::Lead, Reason::Light, Reason::Free],
+        SpeedAction::Accelerate => &[Reason::Person, Reason::Lead, Reason::Light, Reason::Free],
         _ if turns(action) => &[Reason::Lead, Reason::Turn, Reason::Curve, Reason::Light, Reason::Free],
         _ => &[Reason::Lead, Reason::Light, Reason::Person, Reason::Free],
     };

@@ -92,7 +92,9 @@ fn cause(facts: &Facts, action: MetaAction, reason: Reason, rng: &mut Rng) -> St
             (pool, ("", facts.sign.map_or(0.0, |s| s.1), Side::Left))
         }
         Reason::Person => {
+            let slows = matches!(action.speed, SpeedAction::Decelerate | SpeedAction::Stop);
             let pool = match facts.person {
+                Some(person) if !slows && person.in_way => p::PERSON_LEAVES,
                 Some(person) if person.in_way => p::PERSON_IN_WAY,
                 Some(person) if person.toward => p::PERSON_COMES,
                 _ => p::PERSON_BESIDE,
