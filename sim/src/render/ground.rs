@@ -115,7 +115,7 @@ fn strip(canvas: &mut Canvas, s: &Strip) {
     // A line beside the camera lies flat in the picture: it needs its pixel in rows, not in columns.
     let flat = 1.0 / view.eye[2].max(0.5);
     let grow = |forward: f32, left: f32| {
-        let least = 0.5 * forward * per_pixel * (left.abs() * flat).clamp(0.9, 3.0);
+        let least = 0.5 * forward * per_pixel * (left.abs() * flat).clamp(0.9, 6.0);
         (least / s.half_width).clamp(1.0, 6.0)
     };
     // Lines across the view are long in columns and thin in rows: widening them by columns would make bars of them.
