@@ -81,8 +81,13 @@ pub fn proposals(scene: &Scene<'_>, route: &Path, others: &[Other], ego: Ego, ca
         }
     }
     if let Some((who, to)) = give_room(others, ego) {
-        list.push(simple(Aim::Around(-1, who), to));
-        list.push(simple(Aim::Around(-1, who), to - 0.4));
+        for (to, share) in [(to, 1.0), (to, 0.6), (to - 0.4, 0.6)] {
+            let mut proposal = simple(Aim::Around(-1, who), to);
+            for shift in &mut proposal.lateral.shifts {
+                shift.end = shift.start + share * (shift.end - shift.start);
+            }
+            list.push(proposal);
+        }
     }
     let beside = |side: i8| beside(scene, route, ego.s, side);
     for side in [1i8, -1] {
@@ -171,7 +176,9 @@ fn give_room(others: &[Other], ego: Ego) -> Option<(Who, f32)> {
 fn around(aim: Aim, from: [f32; 3], ego: Ego, group: &Group, to: f32) -> Proposal {
     let v = ego.v.max(4.0);
     let out = 0.8 * Lateral::comfortable(to - from[1], v);
-    let reached = (group.start - ego.half[0] - 0.5).max(ego.s + 6.0);
+    // Wheels turn only so far: a cubic's curvature is 6 d / l² at its ends.
+    let least = (6.0 * (to - from[1]).abs() / 0.23).sqrt().max(3.0);
+    let reached = (group.start - ego.half[0] - 1.5).max(ego.s + least);
     let start = (reached - out).max(ego.s);
     let leave = (group.end + ego.half[0] + 0.8).max(reached);
     let back = 0.8 * Lateral::comfortable(to, v.clamp(5.0, 9.0));
@@ -186,7 +193,7 @@ pub fn lane_width(scene: &Scene<'_>, route: &Path, s: f32) -> f32 {
 }
 
 /// Offset of the middle of the lane beside the route's, in the same direction.
-fn beside(scene: &Scene<'_>, route: &Path, s: f32, side: i8) -> Option<f32> {
+pub fn beside(scene: &Scene<'_>, route: &Path, s: f32, side: i8) -> Option<f32> {
     let lane = route.lane[route.index(s)];
     if lane == NO_LANE {
         return None;
