@@ -153,7 +153,24 @@ fn blocking(others: &[Other], ego: Ego, caps: &Caps) -> Option<Group> {
             Some(_) => break,
         }
     }
-    group
+    let mut group = group?;
+    // What stands beside with no room for ego in between belongs to it.
+    let gap = 2.0 * ego.half[1] + 0.7;
+    for _ in 0..4 {
+        for o in others.iter().filter(|o| o.still) {
+            if o.s[0] + o.along[0] < group.start - 3.0 || o.s[0] - o.along[0] > group.end + 3.0 {
+                continue;
+            }
+            let (left, right) = (o.lat[0] + o.across[0], o.lat[0] - o.across[0]);
+            if left > group.left && right < group.left + gap {
+                group.left = left;
+            }
+            if right < group.right && left > group.right - gap {
+                group.right = right;
+            }
+        }
+    }
+    Some(group)
 }
 
 /// Somebody oncoming who uses a part of ego's lane, and the offset at which it has room.
