@@ -26,6 +26,8 @@ pub mod road;
 pub mod scenario;
 mod start;
 mod step;
+pub mod view;
+pub mod visibility;
 pub mod world;
 
 pub use batch::{Action, Batch, Scene};

@@ -5,15 +5,8 @@ use super::command::{self, Command};
 use super::corridor::{Corridor, Placed, REACH};
 use super::sight::Sight;
 use crate::batch::{Scene, flag};
+use crate::render::Class;
 use crate::scenario::{AgentKind, Control, Lamp, PropKind, SignKind, StopRule, Turn};
-
-/// Class numbers of the renderer's buffer.
-const LIGHT: u8 = 8;
-const SIGN: u8 = 9;
-const BARRIER: u8 = 10;
-/// Metres above the ground of a traffic light's lamps and of a sign's face.
-const LAMP_HEIGHT: f32 = 4.0;
-const SIGN_HEIGHT: f32 = 2.3;
 
 /// A side of the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +103,8 @@ pub struct Ahead {
 pub struct Facts {
     /// Ego, m/s.
     pub speed: f32,
+    /// Metres of ego to the left of the lane's centre.
+    pub off: f32,
     /// What navigation asks for.
     pub command: Command,
     /// The road.
@@ -161,6 +156,7 @@ pub fn facts(scene: &Scene, sight: &Sight) -> Facts {
     };
     Facts {
         speed,
+        off: way.lat - way.shift,
         command: command::of(&way),
         road,
         light: light(scene, &way, sight),
@@ -281,7 +277,7 @@ impl Looker<'_> {
         });
         let works = self.scene.world.scenario.map.props.iter().filter(|p| {
             matches!(p.kind, PropKind::Cone | PropKind::Barrier)
-                && sight.shows([p.at[0], p.at[1], 0.5 * p.size[2]], p.size[1].max(0.3), BARRIER)
+                && sight.shows([p.at[0], p.at[1], 0.5 * p.size[2]], p.size[1].max(0.3), 2.0, Class::Barrier)
         });
         let works = works.filter_map(|p| {
             let (lat, gap) = self.way.point(p.at[0], p.at[1])?;
@@ -340,7 +336,13 @@ fn light(scene: &Scene, way: &Corridor, sight: &Sight) -> Option<(Lamp, f32)> {
     let light = scene.world.scenario.map.lights.get(stop.1)?;
     let faces = crate::math::cos(light.heading) * scene.cos[0] + crate::math::sin(light.heading) * scene.sin[0] < -0.2;
     let lamp = scene.world.lamp(stop.1, scene.time()).0;
-    let seen = faces && lamp != Lamp::Off && sight.shows([light.at[0], light.at[1], LAMP_HEIGHT], 0.3, LIGHT);
+    // The renderer lets the head grow with distance; it stands on a pole of 2.5 m, red on top.
+    let head = 1.05 * sight.lens.focal / sight.depth(light.at[0], light.at[1]).max(1.0);
+    let grow = (9.0 / head).clamp(1.0, 2.6);
+    let below =
+        0.19 + 0.335 * [Lamp::Red, Lamp::Yellow, Lamp::Green].iter().position(|l| *l == lamp).unwrap_or(0) as f32;
+    let at = [light.at[0], light.at[1], 2.5 + (1.05 - below) * grow];
+    let seen = faces && lamp != Lamp::Off && sight.shows(at, 1.05 * grow, 6.0, Class::Light);
     seen.then_some((lamp, stop.0.max(0.0)))
 }
 
@@ -371,5 +373,5 @@ fn limit_sign(scene: &Scene, way: &Corridor, sight: &Sight) -> Option<(u8, f32)>
 
 fn sees_sign(scene: &Scene, sight: &Sight, sign: &crate::scenario::Sign) -> bool {
     let faces = crate::math::cos(sign.heading) * scene.cos[0] + crate::math::sin(sign.heading) * scene.sin[0] < -0.3;
-    faces && sight.shows([sign.at[0], sign.at[1], SIGN_HEIGHT], 0.7, SIGN)
+    faces && sight.shows([sign.at[0], sign.at[1], 2.55], 0.9, 6.0, Class::Sign)
 }

@@ -7,9 +7,16 @@ pub mod command;
 mod corridor;
 pub mod facts;
 pub mod labels;
+mod phrases;
+pub mod reason;
+pub mod reasoning;
 pub mod sight;
+pub mod targets;
 
 pub use command::{Command, command};
 pub use facts::{Facts, facts};
-pub use labels::{Driven, driven};
+pub use labels::{Driven, driven, planned};
+pub use reason::Reason;
+pub use reasoning::reasoning;
 pub use sight::{Lens, Sight};
+pub use targets::aux;

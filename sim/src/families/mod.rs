@@ -15,6 +15,10 @@ pub mod street;
 
 mod cut_in;
 mod cyclist_flow;
+mod dos_left_turn;
+mod dos_parked_cars;
+mod dos_red_light_infraction;
+mod dos_sudden_brake;
 mod emergency_vehicle;
 mod invading_oncoming;
 mod lane_change_chain;
@@ -63,6 +67,10 @@ pub const ALL: &[Family] = &[
     signal::FAMILY,
     emergency_vehicle::FAMILY,
     invading_oncoming::FAMILY,
+    dos_parked_cars::FAMILY,
+    dos_sudden_brake::FAMILY,
+    dos_left_turn::FAMILY,
+    dos_red_light_infraction::FAMILY,
 ];
 
 /// The family of a name.

@@ -112,20 +112,15 @@ fn strip(canvas: &mut Canvas, s: &Strip) {
     if (rows < 0.3 && across < 2.0) || (s.second && 0.3 < 1.5 * near * per_pixel) {
         return;
     }
-    let grow = |forward: f32| {
-        let least = 0.42 * forward * per_pixel;
-        let k = least / s.half_width;
-        if k < 1.0 {
-            1.0
-        } else if k < 4.0 {
-            k
-        } else {
-            4.0
-        }
+    // A line beside the camera lies flat in the picture: it needs its pixel in rows, not in columns.
+    let flat = 1.0 / view.eye[2].max(0.5);
+    let grow = |forward: f32, left: f32| {
+        let least = 0.5 * forward * per_pixel * (left.abs() * flat).clamp(0.9, 6.0);
+        (least / s.half_width).clamp(1.0, 6.0)
     };
     // Lines across the view are long in columns and thin in rows: widening them by columns would make bars of them.
     let along = (forward1 - forward0).abs() > (left1 - left0).abs();
-    let (k0, k1) = if along { (grow(forward0), grow(forward1)) } else { (1.0, 1.0) };
+    let (k0, k1) = if along { (grow(forward0, left0), grow(forward1, left1)) } else { (1.0, 1.0) };
     let ([x0, y0], [x1, y1], [nx, ny]) = (s.from, s.to, s.side);
     let x = [x0 - nx * k0, x1 - nx * k1, x1 + nx * k1, x0 + nx * k0];
     let y = [y0 - ny * k0, y1 - ny * k1, y1 + ny * k1, y0 + ny * k0];

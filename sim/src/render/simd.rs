@@ -91,8 +91,63 @@ pub(crate) fn pack(colour: &[u32], rgb: &mut [u8], vector: bool) {
     portable::pack(colour, rgb);
 }
 
+/// Averages each colour with its neighbours in the row, by bytes: a quarter, a half, a quarter.
+pub(crate) fn blur(colour: &mut [u32], width: usize, vector: bool) {
+    for row in colour.chunks_exact_mut(width.max(1)) {
+        #[cfg(target_arch = "x86_64")]
+        if vector && width.is_multiple_of(16) {
+            // SAFETY: `vector` is only set where `available` said yes.
+            unsafe { avx512::blur(row) };
+            continue;
+        }
+        let _ = vector;
+        portable::blur(row);
+    }
+}
+
+/// Makes each colour darker or lighter by up to `amplitude` (at most 127), the same in all its bytes, by a hash of its
+/// number and `key`.
+pub(crate) fn speckle(colour: &mut [u32], key: u32, amplitude: u8, vector: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if vector {
+        // SAFETY: `vector` is only set where `available` said yes.
+        let done = unsafe { avx512::speckle(colour, key, amplitude) };
+        portable::speckle(&mut colour[done..], key.wrapping_add(done as u32), amplitude);
+        return;
+    }
+    let _ = vector;
+    portable::speckle(colour, key, amplitude);
+}
+
 mod portable {
     use super::{Fill, Poly, Target};
+
+    /// Rounded-up average of each byte.
+    fn average(a: u32, b: u32) -> u32 {
+        (a | b) - (((a ^ b) >> 1) & 0x7F7F_7F7F)
+    }
+
+    pub fn blur(row: &mut [u32]) {
+        let mut before = row[0];
+        for i in 0..row.len() {
+            let (here, after) = (row[i], row[(i + 1).min(row.len() - 1)]);
+            row[i] = average(average(before, after), here);
+            before = here;
+        }
+    }
+
+    pub fn speckle(colour: &mut [u32], key: u32, amplitude: u8) {
+        let amplitude = u32::from(amplitude);
+        for (i, c) in colour.iter_mut().enumerate() {
+            let mut h = key.wrapping_add(i as u32).wrapping_mul(0x9E37_79B1);
+            h ^= h >> 15;
+            h = h.wrapping_mul(0x85EB_CA6B);
+            h ^= h >> 13;
+            let n = ((h & 0xFFFF) * (2 * amplitude + 1)) >> 16;
+            let byte = |shift: u32| ((*c >> shift & 0xFF) + n).min(255).saturating_sub(amplitude) << shift;
+            *c = byte(0) | byte(8) | byte(16);
+        }
+    }
 
     pub fn fill(t: &mut Target, p: &Poly, rows: &[u32]) {
         let width = t.width as f32;
@@ -242,6 +297,50 @@ mod avx512 {
             }
             row += 16;
         }
+    }
+
+    /// A row whose length is a multiple of 16.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub fn blur(row: &mut [u32]) {
+        let last = row[row.len() - 1];
+        let (mut before, n) = (_mm512_set1_epi32(row[0] as i32), row.len() / 16);
+        for i in 0..n {
+            // SAFETY: blocks i and, where it exists, i + 1 of 16 colours lie inside the row.
+            unsafe {
+                let p = row.as_mut_ptr().add(16 * i).cast();
+                let here = _mm512_loadu_si512(p);
+                let next = if i + 1 < n { _mm512_loadu_si512(p.add(1)) } else { _mm512_set1_epi32(last as i32) };
+                let left = _mm512_alignr_epi32::<15>(here, before);
+                let right = _mm512_alignr_epi32::<1>(next, here);
+                _mm512_storeu_si512(p, _mm512_avg_epu8(_mm512_avg_epu8(left, right), here));
+                before = here;
+            }
+        }
+    }
+
+    /// Returns how many colours it has done.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub fn speckle(colour: &mut [u32], key: u32, amplitude: u8) -> usize {
+        let count = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        let low = _mm512_set1_epi32(0xFFFF);
+        let range = _mm512_set1_epi32(2 * i32::from(amplitude) + 1);
+        let (spread, less) = (_mm512_set1_epi32(0x01_0101), _mm512_set1_epi32(0x01_0101 * i32::from(amplitude)));
+        for (block, c) in colour.chunks_exact_mut(16).enumerate() {
+            let start = _mm512_set1_epi32(key.wrapping_add(16 * block as u32) as i32);
+            let mut h = _mm512_mullo_epi32(_mm512_add_epi32(start, count), _mm512_set1_epi32(0x9E37_79B1_u32 as i32));
+            h = _mm512_xor_epi32(h, _mm512_srli_epi32::<15>(h));
+            h = _mm512_mullo_epi32(h, _mm512_set1_epi32(0x85EB_CA6B_u32 as i32));
+            h = _mm512_xor_epi32(h, _mm512_srli_epi32::<13>(h));
+            let n = _mm512_srli_epi32::<16>(_mm512_mullo_epi32(_mm512_and_epi32(h, low), range));
+            let n = _mm512_mullo_epi32(n, spread);
+            // SAFETY: the chunk holds 16 colours.
+            unsafe {
+                let p = c.as_mut_ptr().cast();
+                let v = _mm512_subs_epu8(_mm512_adds_epu8(_mm512_loadu_si512(p), n), less);
+                _mm512_storeu_si512(p, v);
+            }
+        }
+        colour.len() / 16 * 16
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]

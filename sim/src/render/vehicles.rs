@@ -42,12 +42,14 @@ fn car(canvas: &mut Canvas, l: &Local, x: f32, y: f32, h: f32, body: Rgb, id: u1
     let tail = if trig::hash(u32::from(id), 7).is_multiple_of(2) { -0.98 } else { -0.72 };
     let base = [tail * x, 0.42 * x, 0.94 * y];
     let top = [(tail + 0.16) * x, 0.1 * x, 0.76 * y];
-    l.frustum(canvas, base, top, [deck, h], GLASS, body);
+    let rim = [top[0] - 0.02 * x, top[1] + 0.03 * x, 0.79 * y];
+    l.frustum(canvas, base, rim, [deck, 0.92 * h], GLASS, GLASS);
+    l.frustum(canvas, rim, top, [0.92 * h, h], body, body);
     if h * l.scale > 22.0 {
         // Pillars between the side windows and the line of the bumper.
         for side in [Side::Left, Side::Right] {
             let at = if side == Side::Left { 0.97 * y } else { -0.97 * y };
-            l.mark(canvas, side, at, [-0.22 * x, -0.16 * x], [deck, 0.97 * h], body);
+            l.mark(canvas, side, at, [-0.22 * x, -0.16 * x], [deck, 0.92 * h], body);
         }
         l.mark(canvas, Side::Back, -x - 0.02, [-y, y], [0.13 * h, 0.26 * h], dim(body, 120));
         l.mark(canvas, Side::Back, -x - 0.03, [-0.26, 0.26], [0.3 * h, 0.38 * h], rgb(232, 232, 220));
