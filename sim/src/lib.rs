@@ -9,14 +9,14 @@
 #![deny(unsafe_code)] // render::simd alone may, for vector instructions
 
 pub mod batch;
-pub mod drive;
 pub mod boxes;
 pub mod conflict;
 pub mod describe;
+pub mod drive;
 pub mod event;
+pub mod expert;
 pub mod families;
 pub mod import;
-pub mod expert;
 pub mod math;
 pub mod path;
 pub mod policy;
@@ -26,8 +26,8 @@ pub mod road;
 pub mod scenario;
 mod start;
 mod step;
-pub mod visibility;
 pub mod view;
+pub mod visibility;
 pub mod world;
 
 pub use batch::{Action, Batch, Scene};

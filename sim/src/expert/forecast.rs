@@ -265,8 +265,10 @@ fn held_at(scene: &Scene<'_>, i: usize, path: &Path) -> f32 {
         .iter()
         .filter(|stop| stop.s > front && can_stop(stop.s - front))
         .find(|stop| match stop.rule {
-            StopRule::Light(light) => scene.world.lamp(light, scene.time()).0 != Lamp::Green
-                && scene.world.lamp(light, scene.time()).0 != Lamp::Off,
+            StopRule::Light(light) => {
+                scene.world.lamp(light, scene.time()).0 != Lamp::Green
+                    && scene.world.lamp(light, scene.time()).0 != Lamp::Off
+            }
             StopRule::Stop | StopRule::Yield => true,
         })
         .map_or(f32::MAX, |stop| stop.s)

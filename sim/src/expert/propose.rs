@@ -73,11 +73,8 @@ pub fn proposals(scene: &Scene<'_>, route: &Path, others: &[Other], ego: Ego, ca
     }
     if let Some(group) = blocking(others, ego, caps) {
         for (side, clearance) in [(1i8, 1.0f32), (1, 0.45), (-1, 1.0), (-1, 0.45)] {
-            let to = if side > 0 {
-                group.left + ego.half[1] + clearance
-            } else {
-                group.right - ego.half[1] - clearance
-            };
+            let to =
+                if side > 0 { group.left + ego.half[1] + clearance } else { group.right - ego.half[1] - clearance };
             if to.abs() < 6.5 {
                 list.push(around(Aim::Around(side, group.who), from, ego, &group, to));
             }

@@ -53,8 +53,6 @@ pub fn plan(scene: &Scene<'_>, action: MetaAction, offset: &mut f32) -> Option<P
     let limit = route.limit[route.index(s)].max(3.0);
     let cap = (CAP * limit).max(v.min(CAP * limit));
     let step = 0.25;
-    let speed = (0..=(SECONDS / step) as usize)
-        .map(|k| (v + accel * k as f32 * step).clamp(0.0, cap))
-        .collect();
+    let speed = (0..=(SECONDS / step) as usize).map(|k| (v + accel * k as f32 * step).clamp(0.0, cap)).collect();
     Some(Plan { line, speed, step, age: 0.0 })
 }
