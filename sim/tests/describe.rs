@@ -17,6 +17,7 @@ struct Moment {
     facts: Facts,
     decision: Option<Decision>,
     driven: Driven,
+    planned: Option<Driven>,
 }
 
 /// Keeps the batch's expert within reach of the observer.
@@ -39,7 +40,9 @@ fn moments(names: &[&str], seeds: std::ops::Range<u64>, every: u32, pictures: Op
     for name in names {
         let family = families::find(name).unwrap();
         for seed in seeds.clone() {
-            worlds.push(Arc::new(World::new((family.make)(seed))));
+            if let Ok(scenario) = std::panic::catch_unwind(|| (family.make)(seed)) {
+                worlds.push(Arc::new(World::new(scenario)));
+            }
         }
     }
     let stages: Vec<Stage> = worlds.iter().map(|w| Stage::new(&w.scenario.map)).collect();
@@ -65,17 +68,19 @@ fn moments(names: &[&str], seeds: std::ops::Range<u64>, every: u32, pictures: Op
                 bytes.extend(&frame.rgb);
                 std::fs::write(format!("{folder}/{i}_{}.ppm", scene.head.step), bytes).unwrap();
             }
-            notes.push((i, scene.head.step, facts, expert.borrow().decision(i).cloned()));
+            let decision = expert.borrow().decision(i).cloned();
+            let planned = decision.as_ref().map(|d| describe::planned(&scene, &d.plan).unwrap());
+            notes.push((i, scene.head.step, facts, decision, planned));
         }
     });
     notes
         .into_iter()
-        .filter_map(|(scene, step, facts, decision)| {
+        .filter_map(|(scene, step, facts, decision, planned)| {
             let episode = &episodes[scene];
             let at = |k: u32| episode.samples.get((step + k) as usize).map(|s| [s.x, s.y, s.heading]);
             let future: Option<Vec<_>> = (1..=8).map(|k| at(5 * k)).collect();
             let driven = describe::driven(&episode.world, at(0)?, facts.speed, &future?).unwrap();
-            Some(Moment { scene, step, facts, decision, driven })
+            Some(Moment { scene, step, facts, decision, driven, planned })
         })
         .collect()
 }
@@ -91,6 +96,7 @@ fn show() {
     let pictures = std::env::var("PICTURES").ok();
     let mut labels: BTreeMap<String, usize> = BTreeMap::new();
     let mut causes: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut agree, mut all) = ([0, 0], 0);
     let quiet = std::env::var("QUIET").is_ok();
     for m in moments(&names, 0..seeds, every, pictures.as_deref()) {
         let told = m.decision.as_ref().map(|d| Reason::told(d.binding, &m.facts));
@@ -98,9 +104,13 @@ fn show() {
         *labels.entry(format!("{} {}", m.driven.action.speed, m.driven.action.path)).or_default() += 1;
         let reason = sim::describe::reason::choose(&m.facts, m.driven.action, told);
         *causes.entry(format!("{reason:?}")).or_default() += 1;
+        let planned = m.planned.as_ref().unwrap().action;
+        all += 1;
+        agree[0] += usize::from(planned.speed == m.driven.action.speed);
+        agree[1] += usize::from(planned.path == m.driven.action.path);
         if !quiet {
             println!(
-                "{}/{} {:5.1} m/s [{}] {} | {text} | {:?} off {:.1}",
+                "{}/{} {:5.1} m/s [{}] {} | {text} | {:?} off {:.1} | {planned}",
                 m.scene,
                 m.step,
                 m.facts.speed,
@@ -111,5 +121,5 @@ fn show() {
             );
         }
     }
-    println!("{labels:#?} {causes:#?}");
+    println!("{labels:#?} {causes:#?} plan agrees {agree:?} of {all}");
 }

@@ -15,7 +15,7 @@ pub mod targets;
 
 pub use command::{Command, command};
 pub use facts::{Facts, facts};
-pub use labels::{Driven, driven};
+pub use labels::{Driven, driven, planned};
 pub use reason::Reason;
 pub use reasoning::reasoning;
 pub use sight::{Lens, Sight};

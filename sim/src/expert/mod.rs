@@ -157,7 +157,7 @@ pub fn decide<'m>(scene: &Scene<'_>, memory: &'m mut Memory) -> Option<&'m Decis
     for proposal in propose::proposals(scene, route, &others, ego, &caps) {
         let propose::Proposal { aim, lateral } = proposal;
         let meetings = rollout::meetings(&others, &lateral, ego);
-        let off = score::off_road(scene, route, &lateral, ego, 50.0);
+        let off = score::beside_lanes(scene, route, &lateral, ego, 60.0);
         let line = |s: f32| rules::waiting_line(scene, route, s);
         let mut holds = lines.clone();
         holds.extend(rollout::crossings(&meetings, ego, &caps, 0.9, line));
@@ -176,7 +176,11 @@ pub fn decide<'m>(scene: &Scene<'_>, memory: &'m mut Memory) -> Option<&'m Decis
             }
             // A manoeuvre begun is kept unless another is clearly better.
             if memory.aim.is_some_and(|(last, _)| same(last, aim)) {
-                total += 0.8;
+                total += match aim {
+                    Aim::Aside(..) => 4.0,
+                    Aim::Around(..) | Aim::Change(_) => 0.8,
+                    _ => 0.0,
+                };
             }
             if best.as_ref().is_none_or(|b| total > b.0) {
                 best = Some((total, aim, lateral.clone(), rollout, points.touch));

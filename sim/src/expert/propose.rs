@@ -1,7 +1,7 @@
 //! Where ego could go: the middle of its lane, a little beside it, around what stands in the way, into the lane beside
 //! it, out of the way of an ambulance.
 
-use super::forecast::{Other, Who};
+use super::forecast::{Other, STEPS, Who};
 use super::lateral::{Lateral, Shift};
 use super::rollout::Ego;
 use super::rules::Caps;
@@ -80,6 +80,10 @@ pub fn proposals(scene: &Scene<'_>, route: &Path, others: &[Other], ego: Ego, ca
             }
         }
     }
+    if let Some((who, to)) = give_room(others, ego) {
+        list.push(simple(Aim::Around(-1, who), to));
+        list.push(simple(Aim::Around(-1, who), to - 0.4));
+    }
     let beside = |side: i8| beside(scene, route, ego.s, side);
     for side in [1i8, -1] {
         if let Some(offset) = beside(side) {
@@ -121,7 +125,8 @@ fn blocking(others: &[Other], ego: Ego, caps: &Caps) -> Option<Group> {
                 return Some((o.s[0] - o.along[0], o.s[0] + o.along[0], o));
             }
             // A slow rider: until ego has passed it, it goes on.
-            let slow = matches!(o.kind, AgentKind::Cyclist) && speed > 0.5 && speed < 0.6 * free;
+            let along = |k: usize| o.across[k] < o.half[1] + 0.35 && o.lat[k].abs() < 2.5;
+            let slow = o.kind == AgentKind::Cyclist && speed > 0.5 && speed < 0.6 * free && along(0) && along(8);
             let apart = (o.s[0] + o.along[0] + ego.half[0] + 3.0 - ego.s).max(0.0);
             let time = apart / (free - speed).max(1.5);
             (slow && time < 9.0).then_some((
@@ -146,13 +151,30 @@ fn blocking(others: &[Other], ego: Ego, caps: &Caps) -> Option<Group> {
     group
 }
 
+/// Somebody oncoming who uses a part of ego's lane, and the offset at which it has room.
+fn give_room(others: &[Other], ego: Ego) -> Option<(Who, f32)> {
+    let mut found: Option<(Who, f32)> = None;
+    for other in others.iter().filter(|o| o.speed[0] < -1.0) {
+        let right = (0..STEPS)
+            .filter(|&k| other.speed[k] < 0.0 && (ego.s - 5.0..ego.s + 70.0).contains(&other.s[k]))
+            .map(|k| other.lat[k] - other.across[k])
+            .fold(f32::MAX, f32::min);
+        // Those who cross the whole lane go elsewhere.
+        let to = right - ego.half[1] - 0.35;
+        if (-2.6..-0.1).contains(&to) && found.is_none_or(|(_, best)| to < best) {
+            found = Some((other.who, to));
+        }
+    }
+    found
+}
+
 fn around(aim: Aim, from: [f32; 3], ego: Ego, group: &Group, to: f32) -> Proposal {
     let v = ego.v.max(4.0);
-    let out = Lateral::comfortable(to - from[1], v);
+    let out = 0.8 * Lateral::comfortable(to - from[1], v);
     let reached = (group.start - ego.half[0] - 0.5).max(ego.s + 6.0);
     let start = (reached - out).max(ego.s);
     let leave = (group.end + ego.half[0] + 0.8).max(reached);
-    let back = Lateral::comfortable(to, v.max(6.0));
+    let back = 0.8 * Lateral::comfortable(to, v.clamp(5.0, 9.0));
     let shifts = vec![Shift { start, end: reached, to }, Shift { start: leave, end: leave + back, to: 0.0 }];
     Proposal { aim, lateral: Lateral { from, shifts } }
 }

@@ -7,6 +7,7 @@ use super::propose::Aim;
 use super::rollout::{Ego, Rollout};
 use crate::batch::Scene;
 use crate::path::Path;
+use crate::scenario::{LaneKind, Turn};
 
 /// A box.
 #[derive(Clone, Copy)]
@@ -100,22 +101,40 @@ fn overlap(a: Rect, b: Rect) -> bool {
         && across(b) < b.half[1] + a.half[0] * s + a.half[1] * c
 }
 
-/// Metres of the next `metres` in which a corner of ego is off the road on a profile.
-pub fn off_road(scene: &Scene<'_>, route: &Path, lateral: &Lateral, ego: Ego, metres: f32) -> f32 {
-    let mut off = 0.0;
+/// Of the next `metres` of a profile those in which a corner of ego is off the road, and those in which its centre is
+/// outside the lanes of its direction.
+pub fn beside_lanes(scene: &Scene<'_>, route: &Path, lateral: &Lateral, ego: Ego, metres: f32) -> (f32, f32) {
+    let road = &scene.world.road;
+    let (mut off, mut outside) = (0.0, 0.0);
     let mut ahead = 1.0;
     while ahead < metres {
-        let (x, y, cos, sin) = pose(route, lateral, ego.s + ahead);
+        let s = ego.s + ahead;
+        ahead += 2.0;
+        if lateral.offset(s).abs() < 0.15 {
+            continue;
+        }
+        let (x, y, cos, sin) = pose(route, lateral, s);
         let corner = |l: f32, w: f32| {
             let (l, w) = (l * ego.half[0], w * ego.half[1]);
-            scene.world.road.on_road(x + l * cos - w * sin, y + l * sin + w * cos, 0.0)
+            road.on_road(x + l * cos - w * sin, y + l * sin + w * cos, 0.1)
         };
         if !(corner(1.0, 1.0) && corner(1.0, -1.0) && corner(-1.0, 1.0) && corner(-1.0, -1.0)) {
             off += 2.0;
         }
-        ahead += 2.0;
+        let mut inside = road.in_area(x, y);
+        if !inside {
+            let place = route.at(s);
+            road.lanes_at(x, y, 0.0, |hit| {
+                let lane = &road.lanes[hit.lane];
+                let along = hit.cos * place.cos + hit.sin * place.sin > 0.5;
+                inside |= lane.turn != Turn::None || along && lane.kind == LaneKind::Road;
+            });
+        }
+        if !inside {
+            outside += 2.0;
+        }
     }
-    off
+    (off, outside)
 }
 
 /// Points of a proposal.
@@ -126,14 +145,15 @@ pub struct Points {
     pub touch: Option<f32>,
 }
 
-/// Scores a rollout. `reference` is the speed that would be full progress, `off` the metres off the road.
+/// Scores a rollout. `reference` is the speed that would be full progress, `off` and `outside` are metres of
+/// [`beside_lanes`].
 pub fn score(
     (ego, route, others): (Ego, &Path, &[Other]),
     lateral: &Lateral,
     aim: Aim,
     rollout: &Rollout,
     reference: f32,
-    off: f32,
+    (off, outside): (f32, f32),
 ) -> Points {
     let mut total = 0.0;
     let touch = first_touch(ego, route, lateral, rollout, others, 0);
@@ -142,7 +162,7 @@ pub fn score(
     } else if let Some((t, _)) = first_touch(ego, route, lateral, rollout, others, 3) {
         total -= 1.0 + (5.0 - t).max(0.0);
     }
-    total -= 8.0 * off.min(10.0);
+    total -= 8.0 * off.min(10.0) + 0.15 * outside.min(40.0);
     let progress = (rollout.s[STEPS - 1] - ego.s) / (reference * STEP * (STEPS - 1) as f32);
     total += 20.0 * progress;
     let hardest = rollout.a.iter().take(12).fold(0.0f32, |m, &a| m.min(a));

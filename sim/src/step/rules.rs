@@ -16,6 +16,8 @@ const STANDING: f32 = 0.1;
 const BLOCKED: u32 = 600;
 /// Time to collision of a near miss, seconds.
 const NEAR_MISS: f32 = 1.5;
+/// Time to collision at which a near miss is over, seconds.
+const NEAR_MISS_OVER: f32 = 3.0;
 /// Ego has to stand within so many metres before a stop sign's line.
 const STOP_ZONE: f32 = 4.0;
 /// Steps within which an emergency vehicle has to get past.
@@ -49,7 +51,9 @@ pub(super) fn judge(scene: &mut SceneMut<'_>, before: &Pose) {
     emergency(scene);
     let time = ttc::of_ego(scene);
     scene.head.time_to_collision = time;
-    let near = time < NEAR_MISS && v > 0.5;
+    // It is over only when there is clearly more time again.
+    let going_on = scene.head.ongoing & (1 << EventKind::NearMiss as u32) != 0;
+    let near = time < if going_on { NEAR_MISS_OVER } else { NEAR_MISS } && v > 0.5;
     if !onset(scene, EventKind::NearMiss, near, time) && near {
         scene.head.log.lower(EventKind::NearMiss, time);
     }
