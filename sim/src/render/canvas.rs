@@ -89,8 +89,8 @@ pub(crate) struct Canvas<'a> {
     pub view: View,
     pub style: &'a Style,
     pub target: Target<'a>,
-    /// Colour per material and row.
-    pub rows: &'a [u32],
+    /// Colour per row and material.
+    pub rows: &'a [[u32; 16]],
 }
 
 impl Canvas<'_> {
@@ -174,13 +174,7 @@ impl Canvas<'_> {
             poly.depth_max = high(&inverse);
         }
         (poly.colour, poly.tag, poly.fill) = (ink.colour, ink.tag, ink.fill);
-        let rows = if ink.fill == Fill::Ground {
-            let start = ink.colour as usize * self.view.height;
-            &self.rows[start..start + self.view.height]
-        } else {
-            &[]
-        };
-        self.target.fill(&poly, rows);
+        self.target.fill(&poly, self.rows);
     }
 }
 

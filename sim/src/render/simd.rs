@@ -5,6 +5,8 @@
 
 #![allow(unsafe_code)]
 
+use super::style::mix;
+
 /// What a polygon does to a pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fill {
@@ -67,9 +69,9 @@ pub(crate) fn available() -> bool {
 }
 
 impl Target<'_> {
-    /// Draws a polygon; `rows` gives the colour per row for [`Fill::Ground`] and holds `height` items then.
+    /// Draws a polygon; `rows` holds 16 colours per row; for [`Fill::Ground`] the polygon's colour is one's number.
     #[inline]
-    pub fn fill(&mut self, poly: &Poly, rows: &[u32]) {
+    pub fn fill(&mut self, poly: &Poly, rows: &[[u32; 16]]) {
         debug_assert!(poly.rows.0 >= 0 && poly.rows.1 <= self.height as i32);
         #[cfg(target_arch = "x86_64")]
         if self.vector {
@@ -91,6 +93,20 @@ pub(crate) fn pack(colour: &[u32], rgb: &mut [u8], vector: bool) {
     }
     let _ = vector;
     portable::pack(colour, rgb);
+}
+
+/// Sixteen colours mixed with one: `(256 - t) / 256` of each, `t / 256` of `haze`.
+pub(crate) fn mix16(colours: &[u32; 16], haze: u32, t: u32, out: &mut [u32; 16], vector: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if vector {
+        // SAFETY: `vector` is only set where `available` said yes.
+        unsafe { avx512::mix16(colours, haze, t, out) };
+        return;
+    }
+    let _ = vector;
+    for (out, colour) in out.iter_mut().zip(colours) {
+        *out = mix(*colour, haze, t);
+    }
 }
 
 /// Averages each colour with its neighbours in the row, by bytes: a quarter, a half, a quarter.
@@ -151,7 +167,7 @@ mod portable {
         }
     }
 
-    pub fn fill(t: &mut Target, p: &Poly, rows: &[u32]) {
+    pub fn fill(t: &mut Target, p: &Poly, rows: &[[u32; 16]]) {
         for row in p.rows.0..p.rows.1 {
             let y = row as f32 + 0.5;
             let (mut from, mut to) = (p.columns.0 as f32, p.columns.1 as f32);
@@ -169,7 +185,7 @@ mod portable {
             let span = start + from as usize..start + to as usize;
             match p.fill {
                 Fill::Ground => {
-                    t.colour[span.clone()].fill(rows[row as usize]);
+                    t.colour[span.clone()].fill(rows[row as usize][p.colour as usize & 15]);
                     if !t.tag.is_empty() {
                         t.tag[span].fill(p.tag);
                     }
@@ -300,7 +316,7 @@ mod avx512 {
     const SHADOW: u8 = Fill::Shadow as u8;
 
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub fn fill(t: &mut Target, p: &Poly, rows: &[u32]) {
+    pub fn fill(t: &mut Target, p: &Poly, rows: &[[u32; 16]]) {
         assert!(p.rows.0 >= 0 && p.rows.1 as usize <= t.height);
         assert!(t.colour.len() == t.width * t.height && t.depth.len() == t.colour.len());
         if t.tag.is_empty() {
@@ -320,7 +336,7 @@ mod avx512 {
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn fill_as<const FILL: u8, const LABELS: bool>(t: &mut Target, p: &Poly, rows: &[u32]) {
+    fn fill_as<const FILL: u8, const LABELS: bool>(t: &mut Target, p: &Poly, rows: &[[u32; 16]]) {
         let (mut from, mut to) = ([0i32; 16], [0i32; 16]);
         let brush = Brush {
             colour: _mm512_set1_epi32(p.colour as i32),
@@ -339,7 +355,7 @@ mod avx512 {
             let line = |k: i32| {
                 let y = (row + k) as f32 + 0.5;
                 let depth = p.depth[0] + p.depth[2] * (y - cy);
-                Row { depth, colour: if FILL == GROUND { rows[(row + k) as usize] } else { 0 } }
+                Row { depth, colour: if FILL == GROUND { rows[(row + k) as usize][p.colour as usize & 15] } else { 0 } }
             };
             if p.columns.1 - p.columns.0 <= 16 {
                 // Small: all rows in one block of columns, without branches.
@@ -370,6 +386,23 @@ mod avx512 {
                 }
             }
             row += 16;
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    pub fn mix16(colours: &[u32; 16], haze: u32, t: u32, out: &mut [u32; 16]) {
+        // SAFETY: both arrays hold 16 colours.
+        unsafe {
+            let c = _mm512_loadu_si512(colours.as_ptr().cast());
+            let (rb, g) = (_mm512_set1_epi32(0xFF_00FF), _mm512_set1_epi32(0xFF00));
+            let s = _mm512_set1_epi32(256 - t as i32);
+            let part = |bytes: __m512i, mask: u32| {
+                let other = _mm512_set1_epi32(((haze & mask) * t) as i32);
+                let sum = _mm512_add_epi32(_mm512_mullo_epi32(_mm512_and_si512(c, bytes), s), other);
+                _mm512_and_si512(_mm512_srli_epi32::<8>(sum), bytes)
+            };
+            let mixed = _mm512_or_si512(part(rb, 0xFF_00FF), part(g, 0xFF00));
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), mixed);
         }
     }
 
