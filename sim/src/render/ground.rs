@@ -3,6 +3,7 @@
 use super::camera::View;
 use super::canvas::{Canvas, MATERIALS, Material};
 use super::frame::{Class, Frame};
+use super::simd;
 use super::stage::{Cell, LAYERS, Stage, Strip};
 use super::style::{Style, mix};
 
@@ -23,25 +24,22 @@ const ALL: [Material; MATERIALS] = [
 const FAR: f32 = 220.0;
 const FAR_PAINT: f32 = 110.0;
 
-/// Fills the frame with sky and bare earth, and `rows` with the colour of each material in each row.
-pub(crate) fn backdrop(view: &View, style: &Style, frame: &mut Frame) {
+/// Fills the frame with sky and bare earth, and its table of rows with the colour of each material in each row.
+pub(crate) fn backdrop(view: &View, style: &Style, frame: &mut Frame, vector: bool) {
     let (width, height) = (view.width, view.height);
-    let rows = &mut frame.scratch.rows;
-    rows.resize(MATERIALS * height, 0);
-    let colours = ALL.map(|m| m.colour(style));
-    for row in 0..height {
+    frame.scratch.rows.resize(height, [0; 16]);
+    let mut colours = [0; 16];
+    for (colour, material) in colours.iter_mut().zip(ALL) {
+        *colour = material.colour(style);
+    }
+    for (row, table) in frame.scratch.rows.iter_mut().enumerate() {
         let inverse = view.ground_inverse_depth(row);
         let span = row * width..(row + 1) * width;
         let (colour, class, depth) = if inverse > 1e-4 {
-            let haze = style.haze_at(1.0 / inverse);
-            for (m, colour) in colours.iter().enumerate() {
-                rows[m * height + row] = mix(*colour, style.sky[1], haze);
-            }
-            (rows[row], Class::Ground, inverse)
+            simd::mix16(&colours, style.sky[1], style.haze_at(1.0 / inverse), table, vector);
+            (table[0], Class::Ground, inverse)
         } else {
-            for m in 0..MATERIALS {
-                rows[m * height + row] = style.sky[1];
-            }
+            *table = [style.sky[1]; 16];
             // A quarter of a radian above the horizon the sky has its full colour.
             let up = (-inverse * view.eye[2] * 4.0).clamp(0.0, 1.0);
             (mix(style.sky[1], style.sky[0], (up * (2.0 - up) * 256.0) as u32), Class::Sky, 0.0)
@@ -145,5 +143,5 @@ fn side(canvas: &mut Canvas, from: [f32; 2], to: [f32; 2], height: f32) {
         view.point(from[0], from[1], height),
     ]);
     let m = Material::KerbSide;
-    canvas.quad(&q, super::canvas::Ink { colour: m as u32, tag: m.class() as u32, fill: super::simd::Fill::Ground });
+    canvas.quad(&q, super::canvas::Ink { colour: m as u32, tag: m.class() as u32, fill: simd::Fill::Ground });
 }

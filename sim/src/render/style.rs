@@ -1,7 +1,8 @@
 //! How a world looks: palettes, light, weather and camera jitter, drawn from a seed per episode (domain randomisation).
 
 use super::frame::Frame;
-use super::trig::{hash, sin_cos, unit};
+use super::noise::{hash, unit};
+use crate::math::sin_cos;
 use crate::scenario::AgentKind;
 
 /// A colour, 0x00BBGGRR.

@@ -5,7 +5,7 @@
 use super::canvas::Canvas;
 use super::solid::{Local, Side};
 use super::style::{Rgb, dim, mix, rgb};
-use super::{Actor, trig};
+use super::{Actor, noise};
 use crate::scenario::AgentKind;
 
 const GLASS: Rgb = rgb(26, 32, 42);
@@ -39,7 +39,7 @@ fn car(canvas: &mut Canvas, l: &Local, x: f32, y: f32, h: f32, body: Rgb, id: u1
     let deck = 0.6 * h;
     l.cuboid(canvas, [-x, x], [-y, y], [0.13 * h, deck], body);
     // A hatchback's cabin ends at its tail, a saloon's before it.
-    let tail = if trig::hash(u32::from(id), 7).is_multiple_of(2) { -0.98 } else { -0.72 };
+    let tail = if noise::hash(u32::from(id), 7).is_multiple_of(2) { -0.98 } else { -0.72 };
     let base = [tail * x, 0.42 * x, 0.94 * y];
     let top = [(tail + 0.16) * x, 0.1 * x, 0.76 * y];
     let rim = [top[0] - 0.02 * x, top[1] + 0.03 * x, 0.79 * y];
