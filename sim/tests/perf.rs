@@ -21,36 +21,28 @@ pub fn busy(seed: u64) -> Scenario {
     }
     s
 }
-fn cpu() -> f64 {
-    let s = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    s.split_whitespace().next().unwrap().parse::<f64>().unwrap() * 1e-9
-}
 #[test]
 fn perf() {
-    let worlds: Vec<_> = (0..64).map(|k| Arc::new(World::new(busy(k)))).collect();
-    let mut b = Batch::new(worlds);
-    let act = Action { accel: 0.2, steer: 0.0 };
-    for round in 0..3 {
-        let t = cpu();
-        for _ in 0..100 {
-            for i in 0..64 {
-                b.step_scene(i, act);
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let worlds: Vec<_> = (0..256).map(|k| Arc::new(World::new(busy(k)))).collect();
+            let mut b = Batch::new(worlds);
+            let acts = vec![Action { accel: 0.2, steer: 0.0 }; 256];
+            let t = Instant::now();
+            for _ in 0..300 {
+                b.step(&acts);
             }
-        }
-        println!("{round}: {:.2} M agent steps/s of one core", 64.0 * 32.0 * 100.0 / (cpu() - t) / 1e6);
+            let dt = t.elapsed().as_secs_f64();
+            println!("{threads} threads: {:.2} M agent steps/s", 256.0 * 32.0 * 300.0 / dt / 1e6);
+            let t = Instant::now();
+            for k in 0..200 {
+                let mut f = b.fork(k, 1);
+                for _ in 0..40 {
+                    f.step_scene(0, acts[0]);
+                }
+            }
+            println!("fork + 4 s: {:.3} ms", t.elapsed().as_secs_f64() * 1e3 / 200.0);
+        });
     }
-    let t = cpu();
-    for k in 0..200 {
-        let mut f = b.fork(k % 64, 1);
-        for _ in 0..40 {
-            f.step_scene(0, act);
-        }
-    }
-    println!("fork + 4 s: {:.3} ms", (cpu() - t) * 1e3 / 200.0);
-    println!(
-        "present {} done {} crashed {}",
-        (0..32).filter(|&i| b.scene(0).present(i)).count(),
-        b.scene(0).head.done,
-        (0..32).filter(|&i| b.scene(0).flags[i] & sim::batch::flag::CRASHED != 0).count()
-    );
 }

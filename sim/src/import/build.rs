@@ -163,7 +163,8 @@ pub(super) fn scenario(
 /// A line across lanes at the arc length `s` of the first (clamped to its end), as wide as they are together.
 pub(super) fn stop_line(lanes: &[Lane], net: &Net, closes: &[usize], s: f64, rule: StopRule) -> StopLine {
     let (mut left, mut right) = (f64::NEG_INFINITY, f64::INFINITY);
-    let (p, d) = at(&net.shapes[closes[0]], s.min(length(&net.shapes[closes[0]])));
+    // A little before the end, so that the line is crossed while still on the lane.
+    let (p, d) = at(&net.shapes[closes[0]], s.min(length(&net.shapes[closes[0]]) - 0.3));
     let aside = left_of(d);
     for &i in closes {
         let n = nearest(&net.shapes[i], p);

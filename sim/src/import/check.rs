@@ -17,8 +17,10 @@ pub const MAX_AGENTS: usize = 4_096;
 pub const MAX_ENTRIES: usize = 20_000;
 /// Most points of all lists together.
 pub const MAX_POINTS: usize = 4_000_000;
-/// Longest sum of all lanes, metres.
-pub const MAX_LANE_METRES: f64 = 1_000_000.0;
+/// Longest sum of all lanes, of all lines and edges, and of all routes, metres.
+pub const MAX_METRES: f64 = 1_000_000.0;
+/// Largest sum of the boxes around drivable areas, square metres.
+pub const MAX_AREA: f64 = 1e9;
 /// Longest episode, seconds.
 pub const MAX_SECONDS: f32 = 3_600.0;
 
@@ -38,8 +40,11 @@ pub fn check(scenario: &Scenario) -> Result<(), ImportError> {
     length("abilities", scenario.abilities.len(), 0, 5)?;
     map(&scenario.map)?;
     length("agents", scenario.agents.len(), 1, MAX_AGENTS)?;
+    let mut driven = 0.0;
     for (i, a) in scenario.agents.iter().enumerate() {
         agent(&format!("agents[{i}]"), a, scenario)?;
+        driven += a.route.iter().map(|&l| metres(&scenario.map.lanes[l].points)).sum::<f64>();
+        at_most("sum of agents' routes", driven, MAX_METRES, "m")?;
     }
     if let Some(hazard) = scenario.hazard {
         index("hazard", hazard, scenario.agents.len())?;
@@ -54,10 +59,7 @@ pub(super) fn lanes(map: &Map) -> Result<(), ImportError> {
     for (i, l) in map.lanes.iter().enumerate() {
         metres += lane(&format!("map.lanes[{i}]"), l, map.lanes.len())?;
     }
-    if metres > MAX_LANE_METRES {
-        return Err(ImportError::value("sum of map.lanes' lengths", metres, format!("at most {MAX_LANE_METRES} m")));
-    }
-    Ok(())
+    at_most("sum of map.lanes' lengths", metres, MAX_METRES, "m")
 }
 
 fn map(map: &Map) -> Result<(), ImportError> {
@@ -78,6 +80,9 @@ fn map(map: &Map) -> Result<(), ImportError> {
         points(&format!("map.lines[{i}].points"), &l.points, 2, MAX_ENTRIES)?;
     }
     furniture(map)?;
+    let painted = map.lines.iter().map(|l| &l.points).chain(&map.edges).map(|p| metres(p)).sum();
+    at_most("sum of map.lines' and map.edges' lengths", painted, MAX_METRES, "m")?;
+    at_most("sum of the boxes around map.areas", map.areas.iter().map(|a| boxed(a)).sum(), MAX_AREA, "square metres")?;
     let shapes = [&map.areas, &map.edges, &map.pavements].into_iter().flatten().map(Vec::len);
     let total: usize =
         shapes.chain(map.lanes.iter().map(|l| l.points.len())).chain(map.lines.iter().map(|l| l.points.len())).sum();
@@ -87,11 +92,11 @@ fn map(map: &Map) -> Result<(), ImportError> {
 /// Returns the lane's length, metres.
 fn lane(at: &str, lane: &Lane, lanes: usize) -> Result<f64, ImportError> {
     points(&format!("{at}.points"), &lane.points, 2, MAX_ENTRIES)?;
-    let metres: f64 = lane.points.windows(2).map(|w| f64::from(distance32(w[0], w[1]))).sum();
+    let metres = metres(&lane.points);
     if metres < 1e-3 {
         return Err(ImportError::value(format!("{at}.points"), format!("{metres} m long"), "longer than 1 mm"));
     }
-    range(&format!("{at}.width"), lane.width, 0.1, 50.0)?;
+    range(&format!("{at}.width"), lane.width, 0.1, 30.0)?;
     range(&format!("{at}.limit"), lane.limit, 0.1, 150.0)?;
     length(&format!("{at}.next"), lane.next.len(), 0, 64)?;
     for (k, &n) in lane.next.iter().enumerate() {
@@ -157,6 +162,11 @@ fn agent(at: &str, agent: &Agent, scenario: &Scenario) -> Result<(), ImportError
     length(&format!("{at}.route"), agent.route.len(), 0, MAX_LANES)?;
     for (k, &l) in agent.route.iter().enumerate() {
         index(&format!("{at}.route[{k}]"), l, scenario.map.lanes.len())?;
+        if k > 0 && !scenario.map.lanes[agent.route[k - 1]].next.contains(&l) {
+            let before = agent.route[k - 1];
+            let allowed = format!("one of {:?}, which continue lane {before}", scenario.map.lanes[before].next);
+            return Err(ImportError::value(format!("{at}.route[{k}]"), l, allowed));
+        }
     }
     length(&format!("{at}.track"), agent.track.len(), 0, 40_000)?;
     let mut before = f32::NEG_INFINITY;
@@ -225,6 +235,26 @@ fn driver(at: &str, driver: &Driver) -> Result<(), ImportError> {
 fn length(at: &str, count: usize, min: usize, max: usize) -> Result<(), ImportError> {
     if count < min || count > max {
         return Err(ImportError::Count { at: at.to_owned(), count, min, max });
+    }
+    Ok(())
+}
+
+fn metres(points: &[Point]) -> f64 {
+    points.windows(2).map(|w| f64::from(distance32(w[0], w[1]))).sum()
+}
+
+fn boxed(points: &[Point]) -> f64 {
+    let span = |k: usize| {
+        let values = points.iter().map(|p| p[k]);
+        let (low, high) = values.fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
+        f64::from(high - low)
+    };
+    span(0) * span(1)
+}
+
+fn at_most(at: &str, value: f64, max: f64, unit: &str) -> Result<(), ImportError> {
+    if value > max {
+        return Err(ImportError::value(at, value, format!("at most {max} {unit}")));
     }
     Ok(())
 }

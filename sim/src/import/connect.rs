@@ -1,8 +1,10 @@
 //! Lane relations that a format leaves out, from geometry: successors, neighbours, widths, turns, limits from speeds.
 
-use super::geometry::{P, crosses, distance, dot, ends, length, nearest, turn, wide};
+use super::geometry::{
+    Nearest, P, cross, crosses, distance, dot, ends, length, narrow_all, nearest, resample, sub, turn, wide,
+};
 use super::route::Net;
-use crate::scenario::{Agent, AgentKind, Lane, LaneKind, Map, Mark, Turn};
+use crate::scenario::{Agent, AgentKind, Lane, LaneKind, Map, Mark, Point, Turn};
 use std::collections::BTreeMap;
 
 /// Farthest apart that an end and a start still connect, metres.
@@ -52,6 +54,48 @@ pub(super) fn turns(lanes: &mut [Lane], net: &Net) {
     }
 }
 
+/// Marks as connectors the lanes that cross another one, where nothing has said so.
+pub(super) fn crossings(lanes: &mut [Lane], net: &Net) {
+    for i in 0..lanes.len() {
+        let crosses_other = |&j: &usize| {
+            i != j
+                && net.overlap(i, j)
+                && net.shapes[i].windows(2).any(|a| net.shapes[j].windows(2).any(|b| crosses(a[0], a[1], b[0], b[1])))
+        };
+        if lanes[i].turn == Turn::None && length(&net.shapes[i]) < 80.0 && (0..lanes.len()).any(|j| crosses_other(&j)) {
+            lanes[i].turn = turn(&net.shapes[i]);
+        }
+    }
+}
+
+/// Cuts out of the edges what lies on a lane, as where a junction's lanes cross the border of others.
+pub(super) fn trim_edges(map: &mut Map, net: &Net) {
+    let inside = |p: P| {
+        let on = |(i, n): &(usize, Nearest)| n.distance < f64::from(map.lanes[*i].width) / 2.0 - 0.3;
+        net.near(p, 8.0).iter().any(on)
+    };
+    let mut kept: Vec<Vec<Point>> = Vec::new();
+    for edge in &map.edges {
+        let points: Vec<P> = edge.iter().map(|&p| wide(p)).collect();
+        // Every 2 m, so that a crossing lane is not stepped over.
+        let count = ((length(&points) / 2.0).ceil() as usize).clamp(points.len() - 1, 20_000) + 1;
+        let mut run: Vec<P> = Vec::new();
+        for p in resample(&points, count.max(2)) {
+            if !inside(p) {
+                run.push(p);
+            } else if run.len() > 1 {
+                kept.push(narrow_all(&std::mem::take(&mut run)));
+            } else {
+                run.clear();
+            }
+        }
+        if run.len() > 1 {
+            kept.push(narrow_all(&run));
+        }
+    }
+    map.edges = kept;
+}
+
 /// Fills `left`, `right` and, where a lane has a neighbour, `width`: lanes that run 2.5 m to 5 m beside each other in the
 /// same direction, with no solid line or edge between them.
 pub(super) fn neighbours(map: &mut Map, net: &Net) {
@@ -91,14 +135,18 @@ pub(super) fn neighbours(map: &mut Map, net: &Net) {
 }
 
 /// Lines that may not be crossed, with boxes around them.
-struct Barriers {
+pub(super) struct Barriers {
     lines: Vec<([f64; 4], Vec<P>)>,
 }
 
 impl Barriers {
+    /// Solid lines and edges.
     fn new(map: &Map) -> Barriers {
         let solid = map.lines.iter().filter(|l| !matches!(l.mark, Mark::Dashed | Mark::YellowDashed));
-        let shapes = solid.map(|l| &l.points).chain(&map.edges);
+        Barriers::of(solid.map(|l| &l.points).chain(&map.edges))
+    }
+
+    pub(super) fn of<'a>(shapes: impl Iterator<Item = &'a Vec<Point>>) -> Barriers {
         let lines = shapes.map(|points| {
             let points: Vec<P> = points.iter().map(|&p| wide(p)).collect();
             let outside = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
@@ -109,11 +157,21 @@ impl Barriers {
     }
 
     fn between(&self, p: P, q: P) -> bool {
+        self.first(p, q).is_some()
+    }
+
+    /// How far along from `p` to `q` the first barrier is, as a fraction.
+    pub(super) fn first(&self, p: P, q: P) -> Option<f64> {
         let apart = |b: &[f64; 4]| {
             p[0].max(q[0]) < b[0] || p[1].max(q[1]) < b[1] || p[0].min(q[0]) > b[2] || p[1].min(q[1]) > b[3]
         };
         let near = self.lines.iter().filter(|(b, _)| !apart(b));
-        near.flat_map(|(_, points)| points.windows(2)).any(|w| crosses(p, q, w[0], w[1]))
+        let hits = near.flat_map(|(_, points)| points.windows(2)).filter(|w| crosses(p, q, w[0], w[1]));
+        let fraction = |w: &[P]| {
+            let d = sub(w[1], w[0]);
+            cross(sub(w[0], p), d) / cross(sub(q, p), d)
+        };
+        hits.map(fraction).min_by(f64::total_cmp)
     }
 }
 
@@ -124,8 +182,8 @@ pub(super) fn limits(lanes: &mut [Lane], net: &Net, agents: &[Agent]) {
     let motor = |k: AgentKind| !matches!(k, AgentKind::Pedestrian | AgentKind::Cyclist);
     for row in agents.iter().filter(|a| motor(a.kind)).flat_map(|a| &a.track).filter(|r| r[4] > 0.5) {
         let direction = super::geometry::unit(f64::from(row[3]));
-        if let Some((lane, _)) = net.lane_of(lanes, [row[1].into(), row[2].into()], direction) {
-            seen[lane].push(row[4]);
+        if let Some((lane, _)) = net.lanes_of(lanes, [row[1].into(), row[2].into()], direction).first() {
+            seen[*lane].push(row[4]);
         }
     }
     for (lane, speeds) in lanes.iter_mut().zip(&mut seen) {

@@ -46,12 +46,33 @@ pub(super) fn direction(a: P, b: P) -> P {
     if length > 1e-9 { [d[0] / length, d[1] / length] } else { [1.0, 0.0] }
 }
 
+/// Radians, from the simulator's own function: the standard library's differs between platforms.
 pub(super) fn heading(direction: P) -> f64 {
-    direction[1].atan2(direction[0])
+    f64::from(crate::math::atan2(direction[1] as f32, direction[0] as f32))
 }
 
+/// Cosine and sine by their series, which is the same on every platform; to 1e-15 for angles within a few turns.
 pub(super) fn unit(heading: f64) -> P {
-    [heading.cos(), heading.sin()]
+    use std::f64::consts::{FRAC_PI_2, TAU};
+    let turned = heading - TAU * (heading / TAU).round();
+    let quarter = (turned / FRAC_PI_2).round();
+    let x = turned - quarter * FRAC_PI_2;
+    let (mut cos, mut sin, mut term) = (0.0, 0.0, 1.0);
+    for k in 0..18 {
+        let signed = if k & 2 == 0 { term } else { -term };
+        if k & 1 == 0 {
+            cos += signed
+        } else {
+            sin += signed
+        }
+        term *= x / f64::from(k + 1);
+    }
+    match quarter as i32 {
+        1 => [-sin, cos],
+        2 | -2 => [-cos, -sin],
+        -1 => [sin, -cos],
+        _ => [cos, sin],
+    }
 }
 
 pub(super) fn wide(p: Point) -> P {
@@ -264,6 +285,15 @@ mod tests {
         let (middle, width) = centre(&left, &right);
         assert!((width - 4.0).abs() < 1e-9);
         assert_eq!((middle[0], *middle.last().unwrap()), ([0.0, 0.0], [10.0, 0.0]));
+    }
+
+    #[test]
+    fn unit_is_cosine_and_sine() {
+        for i in -200..200 {
+            let angle = f64::from(i) * 0.1;
+            let [cos, sin] = unit(angle);
+            assert!((cos - angle.cos()).abs() < 1e-14 && (sin - angle.sin()).abs() < 1e-14, "{angle}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Every reader is a pure function of bytes whose work and memory are bounded by limits that are checked first, and
 //! every result has passed [`check`]. Coordinates are read as f64 and moved near the origin before they become f32.
 
+mod argoverse;
 mod build;
 mod check;
 mod commonroad;
@@ -11,14 +12,19 @@ mod error;
 mod geometry;
 mod gpudrive;
 mod native;
+mod opendrive;
 mod route;
 mod xml;
 
+#[cfg(feature = "argoverse")]
+pub use argoverse::read_argoverse;
+pub use argoverse::read_argoverse_map;
 pub use check::check;
 pub use commonroad::read_commonroad;
 pub use error::ImportError;
 pub use gpudrive::read_gpudrive;
 pub use native::read_native;
+pub use opendrive::read_opendrive;
 
 use crate::scenario::{Control, Scenario};
 use std::io::Read;
@@ -53,10 +59,18 @@ pub fn read(path: &Path, options: &Options) -> Result<Scenario, ImportError> {
         "json" => match native::json_kind(&bytes)? {
             native::JsonKind::Native => read_native(&bytes),
             native::JsonKind::GpuDrive => read_gpudrive(&bytes, options),
+            native::JsonKind::Argoverse => argoverse::read_map_file(path, &bytes, options),
         },
+        "parquet" => argoverse::read_tracks_file(path, &bytes, options),
         "xml" => read_commonroad(&bytes, options),
+        "xodr" => read_opendrive(&bytes, &stem(path)),
         _ => Err(ImportError::UnknownFormat { path: path.display().to_string() }),
     }
+}
+
+/// The file's name without extension, as the name of scenes that have none inside.
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned())
 }
 
 fn load(path: &Path) -> Result<Vec<u8>, ImportError> {

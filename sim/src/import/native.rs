@@ -30,6 +30,7 @@ pub fn read_native(bytes: &[u8]) -> Result<Scenario, ImportError> {
 pub(super) enum JsonKind {
     Native,
     GpuDrive,
+    Argoverse,
 }
 
 /// Tells JSON formats apart by their top-level keys.
@@ -38,11 +39,13 @@ pub(super) fn json_kind(bytes: &[u8]) -> Result<JsonKind, ImportError> {
     struct Probe {
         version: Option<IgnoredAny>,
         objects: Option<IgnoredAny>,
+        lane_segments: Option<IgnoredAny>,
     }
     let probe: Probe = parse("scene", bytes)?;
     match probe {
         Probe { version: Some(_), .. } => Ok(JsonKind::Native),
         Probe { objects: Some(_), .. } => Ok(JsonKind::GpuDrive),
+        Probe { lane_segments: Some(_), .. } => Ok(JsonKind::Argoverse),
         _ => Err(ImportError::missing("`version` (native), `objects` (GPUDrive) or `lane_segments` (Argoverse 2)")),
     }
 }

@@ -32,14 +32,21 @@ impl Net {
         close.map(|(i, _)| (i, nearest(&self.shapes[i], p))).filter(|(_, n)| n.distance <= reach).collect()
     }
 
-    /// The lane that a road user with this direction is on: the nearest that leads within 45 degrees of it.
-    pub(super) fn lane_of(&self, lanes: &[Lane], p: P, direction: P) -> Option<(usize, Nearest)> {
+    /// Whether the boxes around two lanes overlap.
+    pub(super) fn overlap(&self, i: usize, j: usize) -> bool {
+        let (a, b) = (&self.boxes[i], &self.boxes[j]);
+        a[0] <= b[2] && b[0] <= a[2] && a[1] <= b[3] && b[1] <= a[3]
+    }
+
+    /// The lanes that a road user with this direction may be on, nearest first: those that lead within 45 degrees of it.
+    pub(super) fn lanes_of(&self, lanes: &[Lane], p: P, direction: P) -> Vec<(usize, Nearest)> {
         let fits = |(i, n): &(usize, Nearest)| {
             n.distance <= f64::from(lanes[*i].width).max(3.0) * 0.75
                 && dot(n.direction, direction) > std::f64::consts::FRAC_1_SQRT_2
         };
-        let candidates = self.near(p, 8.0).into_iter().filter(fits);
-        candidates.min_by(|a, b| cost(&a.1, direction).total_cmp(&cost(&b.1, direction)))
+        let mut found: Vec<(usize, Nearest)> = self.near(p, 8.0).into_iter().filter(fits).collect();
+        found.sort_by(|a, b| cost(&a.1, direction).total_cmp(&cost(&b.1, direction)));
+        found
     }
 }
 
@@ -232,6 +239,23 @@ pub(super) fn to_goal(lanes: &[Lane], net: &Net, from: usize, goals: &[usize]) -
         queue.extend(beside.map(|n| Reverse((cost + 5_000, n, lane))));
     }
     None
+}
+
+/// Lengthens a route over goal lanes that continue it, then straight ahead until it is at least so many metres long.
+pub(super) fn extend(lanes: &[Lane], net: &Net, route: &mut Vec<usize>, goals: &[usize], metres: f64) {
+    while let Some(&last) = route.last() {
+        let Some(next) = lanes[last].next.iter().copied().find(|n| goals.contains(n) && !route.contains(n)) else {
+            break;
+        };
+        route.push(next);
+    }
+    let gone: f64 = route.iter().map(|&i| length(&net.shapes[i])).sum();
+    if let Some(last) = route.pop() {
+        let rest = metres - gone + length(&net.shapes[last]);
+        let on = ahead(lanes, net, last, rest);
+        let fresh = on.iter().position(|n| route.contains(n)).unwrap_or(on.len());
+        route.extend_from_slice(&on[..fresh]);
+    }
 }
 
 /// From a lane straight ahead until the lanes behind it add up to so many metres or end or repeat.

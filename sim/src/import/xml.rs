@@ -69,7 +69,8 @@ pub(super) fn point(node: Node) -> Result<P, ImportError> {
     Ok([number(need(node, "x")?)?, number(need(node, "y")?)?])
 }
 
-fn finite(text: &str) -> Option<f64> {
+/// A finite number, or nothing.
+pub(super) fn finite(text: &str) -> Option<f64> {
     text.trim().parse::<f64>().ok().filter(|v| v.is_finite())
 }
 

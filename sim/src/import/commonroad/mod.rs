@@ -57,9 +57,13 @@ pub fn read_commonroad(bytes: &[u8], options: &Options) -> Result<Scenario, Impo
 
     let (mut map, lanelets) = lanelets::read(root, &context)?;
     let net = Net::new(&map.lanes);
-    connect::turns(&mut map.lanes, &net);
     lanelets::junctions(root, &mut map, &lanelets)?;
+    match children(root, "intersection").next() {
+        Some(_) => connect::crossings(&mut map.lanes, &net),
+        None => connect::turns(&mut map.lanes, &net),
+    }
     lanelets::paint(&mut map, &lanelets, &context);
+    connect::trim_edges(&mut map, &net);
     rules::read(root, &mut map, &net, &lanelets, &context)?;
     let problem = problem::read(root, &mut map, &net, &lanelets, &context)?;
     let mut agents = vec![problem.ego];

@@ -6,7 +6,7 @@ use super::shape::{centre, latest, state};
 use crate::import::ImportError;
 use crate::import::build::{lay_lane, recorded, row, usual_size};
 use crate::import::geometry::{P, along, unit};
-use crate::import::route::{Net, ahead, to_goal};
+use crate::import::route::{Net, ahead, extend, to_goal};
 use crate::import::xml::{child, children, need};
 use crate::scenario::{Agent, AgentKind, Control, LaneKind, Map};
 use roxmltree::Node;
@@ -53,12 +53,18 @@ pub(super) fn read(
         }
     }
     let direction = unit(first.heading);
-    ego.route = match net.lane_of(&map.lanes, first.p, direction) {
+    // In a junction several lanes fit: the one that leads to the goal counts.
+    let starts = net.lanes_of(&map.lanes, first.p, direction);
+    let reached = starts.iter().find_map(|(lane, place)| {
+        let mut route = to_goal(&map.lanes, net, *lane, &goals)?;
+        extend(&map.lanes, net, &mut route, &goals, place.s + 20.0);
+        Some(route)
+    });
+    ego.route = match (reached, starts.first()) {
+        (Some(route), _) => route,
         // A goal that cannot be reached over lanelets leaves the way straight on.
-        Some((lane, _)) => {
-            to_goal(&map.lanes, net, lane, &goals).unwrap_or_else(|| ahead(&map.lanes, net, lane, 200.0))
-        }
-        None => vec![lay_lane(map, &[first.p, along(first.p, direction, 50.0)], 8.3)],
+        (None, Some((lane, _))) => ahead(&map.lanes, net, *lane, 200.0),
+        (None, None) => vec![lay_lane(map, &[first.p, along(first.p, direction, 50.0)], 8.3)],
     };
     Ok(Problem { ego, start: first.time, end })
 }

@@ -96,6 +96,7 @@ pub fn read_gpudrive(bytes: &[u8], options: &Options) -> Result<Scenario, Import
     connect::turns(&mut map.lanes, &net);
     connect::neighbours(&mut map, &net);
     connect::limits(&mut map.lanes, &net, &agents);
+    scene::surface(&mut map, &net);
     rules::stop_signs(&mut map, &net, &file, origin);
     rules::lights(&mut map, &net, &file, &road_lanes, origin)?;
     route_ego(&mut map, &mut agents[0]);

@@ -2,7 +2,10 @@
 
 use super::{File, INVALID, Object, Road, STEP, local};
 use crate::import::build::{WIDTH, recorded, row, usual_size};
-use crate::import::geometry::{P, distance, dot, narrow_all, quad, thin, unit};
+use crate::import::check::MAX_ENTRIES;
+use crate::import::connect::Barriers;
+use crate::import::geometry::{P, along, at, distance, dot, left_of, length, narrow_all, quad, thin, unit};
+use crate::import::route::Net;
 use crate::import::{ImportError, Options};
 use crate::scenario::{Agent, AgentKind, Control, Lane, LaneKind, Line, Map, Mark, Turn};
 use std::collections::BTreeMap;
@@ -123,5 +126,35 @@ fn mark(id: u32) -> Mark {
         11 => Mark::Yellow,
         12 | 13 => Mark::YellowDouble,
         _ => Mark::Solid,
+    }
+}
+
+/// The road surface beyond the lanes' width, where parked cars stand: from each lane across to the nearest edge within 9 m.
+/// Nothing but road is reached without crossing an edge. Pieces of 10 m, so that they stay simple in bends.
+pub(super) fn surface(map: &mut Map, net: &Net) {
+    const REACH: f64 = 9.0;
+    let edges = Barriers::of(map.edges.iter());
+    for (lane, shape) in map.lanes.iter().zip(&net.shapes).filter(|(l, _)| l.kind == LaneKind::Road) {
+        let metres = length(shape);
+        let half = f64::from(lane.width) / 2.0;
+        let count = ((metres / 2.0).ceil() as usize).clamp(1, 10_000) + 1;
+        let across: Vec<[P; 2]> = (0..count)
+            .map(|i| {
+                let (p, d) = at(shape, metres * i as f64 / (count - 1) as f64);
+                let side = |aside: P| {
+                    let far = along(p, aside, REACH);
+                    along(p, aside, edges.first(p, far).map_or(half, |f| f * REACH))
+                };
+                let left = left_of(d);
+                [side(left), side([-left[0], -left[1]])]
+            })
+            .collect();
+        for piece in across.chunks(5).enumerate().map(|(k, _)| &across[5 * k..across.len().min(5 * k + 6)]) {
+            let wider = piece.iter().any(|[l, r]| distance(*l, *r) > 2.0 * half + 0.3);
+            if piece.len() > 1 && wider && map.areas.len() < MAX_ENTRIES {
+                let ring = piece.iter().map(|s| s[0]).chain(piece.iter().rev().map(|s| s[1]));
+                map.areas.push(narrow_all(&ring.collect::<Vec<P>>()));
+            }
+        }
     }
 }
