@@ -10,6 +10,7 @@ pub mod cli;
 pub mod device;
 pub mod error;
 pub mod files;
+pub mod generate;
 pub mod hub;
 pub mod memory;
 pub mod picture;

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Number of `f32` fields of an agent.
-pub const FLOATS: usize = 16;
+pub const FLOATS: usize = 18;
 /// Number of `u32` fields of an agent.
-pub const WORDS: usize = 4;
+pub const WORDS: usize = 6;
 
 /// What a policy asks of its car for one step.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -64,6 +64,10 @@ pub struct Head {
     pub touching: u64,
     /// Bits of [`crate::event::EventKind`] that are going on now (off road, off route, near miss).
     pub ongoing: u32,
+    /// Step after which an emergency vehicle was close behind ego; 0 when none is.
+    pub emergency_since: u32,
+    /// Emergency vehicles that ego has dealt with, one bit each (the first 64 agents).
+    pub emergency_done: u64,
     /// Time to collision of ego with what is ahead, seconds; infinite when nothing is.
     pub time_to_collision: f32,
     /// Events.
@@ -138,14 +142,18 @@ views!(
     (s, "Metres along the path."),
     (lat, "Metres to the left of the path."),
     (lat_goal, "Where `lat` is heading, metres."),
-    (lat_rate, "How fast `lat` moves there, m/s."),
+    (lat_rate, "How fast `lat` moves at cruising speed, m/s."),
+    (lat_accel, "How fast `lat_rate` changes, m/s²."),
+    (lat_left, "Seconds left until `lat` is at `lat_goal`."),
     (desired, "Desired speed, m/s; 0: the limit."),
     (brake, "Deceleration of a scripted braking, m/s²; 0: none. It ends at `desired`."),
     (cue_time, "Time of the last cue of the script, seconds.");
     (path, "Path that is followed, or `NO_PATH`."),
     (cue, "Next cue of the script."),
     (flags, "Bits of [`flag`]."),
-    (lane_since, "Step of the last lane change.")
+    (lane_since, "Step of the last lane change."),
+    (stop_done, "Number of the stop line at which it has stood, plus 1."),
+    (waiting, "Steps in a row that it stood still.")
 );
 
 /// An agent that follows no path.
@@ -234,6 +242,28 @@ impl Batch {
             words: self.words[scene * w..(scene + 1) * w].repeat(copies),
             heads: vec![self.heads[scene]; copies],
         }
+    }
+
+    /// A hash of a scene's state, rounded to about a millimetre: equal runs have equal hashes, on every machine.
+    pub fn hash(&self, scene: usize) -> u64 {
+        let view = self.scene(scene);
+        let n = view.agents();
+        let mut hash = crate::rng::hash(u64::from(view.head.step), view.head.log.count() as u64);
+        let rounded = |x: f32| i64::from((x.clamp(-1e6, 1e6) * 1024.0) as i32) as u64;
+        let fields = [view.x, view.y, view.heading, view.v, view.a, view.steer, view.s, view.lat, view.desired];
+        for value in fields.iter().flat_map(|field| &field[..n]) {
+            hash = crate::rng::hash(hash, rounded(*value));
+        }
+        for value in [view.path, view.cue, view.flags].iter().flat_map(|field| &field[..n]) {
+            hash = crate::rng::hash(hash, u64::from(*value));
+        }
+        for event in view.head.log.events() {
+            hash = crate::rng::hash(
+                hash,
+                u64::from(event.step) << 32 | (event.kind as u64) << 16 | u64::from(event.other),
+            );
+        }
+        crate::rng::hash(hash, rounded(view.head.progress) ^ u64::from(view.head.done) << 63)
     }
 
     /// Overwrites a scene with one of another batch of the same stride, without allocating.

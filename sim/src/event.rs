@@ -55,31 +55,51 @@ pub struct Event {
 /// Events kept of one scene.
 pub const KEPT: usize = 32;
 
+/// Of these, near misses take so many at most, so that what counts is not lost behind them.
+const KEPT_NEAR_MISSES: u32 = 12;
+
 /// The log of one scene: the first [`KEPT`] events, and how many there were.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EventLog {
     events: [Event; KEPT],
+    kept: u32,
+    near_misses: u32,
     count: u32,
 }
 
 impl Default for EventLog {
     fn default() -> Self {
-        EventLog { events: [Event::default(); KEPT], count: 0 }
+        EventLog { events: [Event::default(); KEPT], kept: 0, near_misses: 0, count: 0 }
     }
 }
 
 impl EventLog {
-    /// Appends an event; those after the first [`KEPT`] are only counted.
+    /// Appends an event; what there is no room for is only counted.
     pub fn push(&mut self, event: Event) {
-        if let Some(slot) = self.events.get_mut(self.count as usize) {
-            *slot = event;
-        }
         self.count += 1;
+        if event.kind == EventKind::NearMiss {
+            self.near_misses += 1;
+            if self.near_misses > KEPT_NEAR_MISSES {
+                return;
+            }
+        }
+        if let Some(slot) = self.events.get_mut(self.kept as usize) {
+            *slot = event;
+            self.kept += 1;
+        }
+    }
+
+    /// Lowers the value of the last event of a kind.
+    pub fn lower(&mut self, kind: EventKind, value: f32) {
+        let kept = self.kept as usize;
+        if let Some(event) = self.events[..kept].iter_mut().rev().find(|e| e.kind == kind) {
+            event.value = event.value.min(value);
+        }
     }
 
     /// The events kept, in order.
     pub fn events(&self) -> &[Event] {
-        &self.events[..(self.count as usize).min(KEPT)]
+        &self.events[..self.kept as usize]
     }
 
     /// How many there were.

@@ -9,8 +9,12 @@
 #![deny(unsafe_code)] // render::simd alone may, for vector instructions
 
 pub mod batch;
+pub mod boxes;
+pub mod conflict;
 pub mod describe;
+pub mod drive;
 pub mod event;
+pub mod expert;
 pub mod families;
 pub mod import;
 pub mod math;
@@ -22,6 +26,8 @@ pub mod road;
 pub mod scenario;
 mod start;
 mod step;
+pub mod view;
+pub mod visibility;
 pub mod world;
 
 pub use batch::{Action, Batch, Scene};

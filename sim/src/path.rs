@@ -25,9 +25,31 @@ pub struct Path {
     pub limit: Vec<f32>,
     /// Lane of the sample, [`NO_LANE`] where there is none.
     pub lane: Vec<u32>,
+    /// Fastest comfortable speed, m/s: bends, and those ahead.
+    pub bend: Vec<f32>,
+    /// The same with the speed limit, and those ahead.
+    pub pace: Vec<f32>,
     /// Stop lines on the way, rising in `s`.
     pub stops: Vec<PathStop>,
+    /// Solids on the way, rising in `s`.
+    pub blocks: Vec<Block>,
 }
+
+/// A solid beside or on a path.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Block {
+    /// From where to where along the path, metres.
+    pub s: (f32, f32),
+    /// From where to where to the left of it, metres.
+    pub lat: (f32, f32),
+}
+
+/// Sideways acceleration in bends, m/s².
+const BEND_ACCEL: f32 = 2.5;
+/// Deceleration before bends and lower limits, m/s².
+const SLOWING: f32 = 1.5;
+/// Solids further from a path than this do not matter to it, metres.
+const BESIDE: f32 = 6.0;
 
 /// A stop line on a path.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,7 +103,47 @@ impl Path {
             path.limit[i] = lane.map_or(0.0, |l| road.lanes[l].limit);
         }
         path.find_stops(stops);
+        path.find_speeds();
         path
+    }
+
+    /// Works out `bend` and `pace`.
+    pub(crate) fn find_speeds(&mut self) {
+        let n = self.x.len();
+        let mean = |i: usize| {
+            let (first, last) = (i.saturating_sub(2), (i + 2).min(n - 1));
+            self.kappa[first..=last].iter().sum::<f32>() / (last - first + 1) as f32
+        };
+        self.bend = (0..n).map(|i| (BEND_ACCEL / mean(i).abs().max(1e-4)).sqrt()).collect();
+        self.pace = self.bend.iter().zip(&self.limit).map(|(b, l)| if *l > 0.0 { b.min(*l) } else { *b }).collect();
+        for list in [&mut self.bend, &mut self.pace] {
+            for i in (1..n).rev() {
+                let before = (list[i] * list[i] + 2.0 * SLOWING * SPACING).sqrt();
+                list[i - 1] = list[i - 1].min(before);
+            }
+        }
+    }
+
+    /// Notes the solids on the way.
+    pub(crate) fn find_blocks(&mut self, props: &crate::boxes::Props) {
+        self.blocks = props
+            .boxes
+            .iter()
+            .filter_map(|b| {
+                let middle = self.project_anywhere(b.x, b.y);
+                let mut block = Block { s: (f32::MAX, f32::MIN), lat: (f32::MAX, f32::MIN) };
+                for [x, y] in b.corners() {
+                    let at = self.project(x, y, middle.s, b.half_length + b.half_width + 4.0);
+                    block.s = (block.s.0.min(at.s), block.s.1.max(at.s));
+                    block.lat = (block.lat.0.min(at.lat), block.lat.1.max(at.lat));
+                }
+                let last = self.x.len().saturating_sub(1);
+                let (dx, dy) = (b.x - self.x[last], b.y - self.y[last]);
+                let beyond = dx * self.cos[last] + dy * self.sin[last] > b.half_length + b.half_width;
+                (!beyond && block.lat.0 < BESIDE && block.lat.1 > -BESIDE && block.s.1 > 0.0).then_some(block)
+            })
+            .collect();
+        self.blocks.sort_by(|a, b| a.s.0.total_cmp(&b.s.0));
     }
 
     /// A curve through points with a constant limit (m/s) and no lanes.
@@ -100,7 +162,7 @@ impl Path {
             let span = ((i + 1).min(n - 1) - i.saturating_sub(1)).max(1) as f32 * SPACING;
             crate::math::atan2(a.0 * b.1 - a.1 * b.0, a.0 * b.0 + a.1 * b.1) / span
         };
-        Path {
+        let mut path = Path {
             x: line.iter().map(|p| p[0]).collect(),
             y: line.iter().map(|p| p[1]).collect(),
             cos: directions.iter().map(|d| d.0).collect(),
@@ -108,8 +170,10 @@ impl Path {
             kappa: (0..n).map(turn).collect(),
             limit: vec![limit; n],
             lane: vec![NO_LANE; n],
-            stops: Vec::new(),
-        }
+            ..Path::default()
+        };
+        path.find_speeds();
+        path
     }
 
     fn find_stops(&mut self, stops: &[StopLine]) {
@@ -184,6 +248,26 @@ impl Path {
         Projection { s: (i as f32 + along).clamp(0.0, self.length()), lat: dy * self.cos[i] - dx * self.sin[i] }
     }
 
+    /// The point of the path beside `(x, y)` that following it from `guess` leads to: a few steps along the tangent.
+    /// Quicker than [`Path::project`]; wrong only for points beyond the centre of a bend.
+    #[inline]
+    pub fn slide(&self, x: f32, y: f32, guess: f32) -> Projection {
+        let end = self.length();
+        let mut s = guess.clamp(0.0, end);
+        let (mut i, mut along) = (0, 0.0);
+        for _ in 0..4 {
+            i = (s + 0.5) as usize;
+            i = i.min(self.x.len() - 1);
+            along = (x - self.x[i]) * self.cos[i] + (y - self.y[i]) * self.sin[i];
+            if along.abs() <= 0.6 {
+                break;
+            }
+            s = (i as f32 + along).clamp(0.0, end);
+        }
+        let (dx, dy) = (x - self.x[i], y - self.y[i]);
+        Projection { s: i as f32 + along, lat: dy * self.cos[i] - dx * self.sin[i] }
+    }
+
     /// The nearest point of the whole path.
     pub fn project_anywhere(&self, x: f32, y: f32) -> Projection {
         self.project(x, y, 0.0, self.length())
@@ -191,7 +275,7 @@ impl Path {
 }
 
 /// Where on `a b` it crosses `p q`, as a share of `a b`.
-fn crossing(a: Point, b: Point, p: Point, q: Point) -> Option<f32> {
+pub(crate) fn crossing(a: Point, b: Point, p: Point, q: Point) -> Option<f32> {
     let (r, s) = ([b[0] - a[0], b[1] - a[1]], [q[0] - p[0], q[1] - p[1]]);
     let cross = r[0] * s[1] - r[1] * s[0];
     if cross.abs() < 1e-9 {

@@ -1,5 +1,7 @@
 //! A scenario compiled for running: nothing in it changes while scenes step, and many scenes share one.
 
+use crate::boxes::Props;
+use crate::conflict::Conflicts;
 use crate::path::Path;
 use crate::road::Road;
 use crate::scenario::{Agent, AgentKind, Control, Cue, Driver, Lamp, Scenario, Turn};
@@ -27,6 +29,12 @@ pub struct World {
     pub half_length: Vec<f32>,
     /// Half widths, padded likewise.
     pub half_width: Vec<f32>,
+    /// Radii of the circles around the boxes, padded likewise.
+    pub radius: Vec<f32>,
+    /// Solids.
+    pub props: Props,
+    /// Where paths cross.
+    pub conflicts: Conflicts,
     /// Metres along ego's path (path 0) where the route ends.
     pub goal: f32,
 }
@@ -77,11 +85,31 @@ impl World {
             })
             .collect();
         let path_from = builder.neighbours();
-        let Builder { paths, .. } = builder;
+        let Builder { mut paths, .. } = builder;
+        let props = Props::new(&scenario.map.props);
+        for path in &mut paths {
+            path.find_blocks(&props);
+        }
+        let conflicts = Conflicts::new(&road, &paths);
         let padded = agents.len().next_multiple_of(LANES);
-        let half = |axis: usize| (0..padded).map(|i| agents.get(i).map_or(0.0, |a| 0.5 * a.size[axis])).collect();
+        let half = |axis: usize| -> Vec<f32> {
+            (0..padded).map(|i| agents.get(i).map_or(0.0, |a| 0.5 * a.size[axis])).collect()
+        };
         let (half_length, half_width) = (half(0), half(1));
-        World { road, paths, path_from, agents, half_length, half_width, goal, scenario: Arc::new(scenario) }
+        let radius = half_length.iter().zip(&half_width).map(|(l, w): (&f32, &f32)| (l * l + w * w).sqrt()).collect();
+        World {
+            road,
+            paths,
+            path_from,
+            agents,
+            half_length,
+            half_width,
+            radius,
+            props,
+            conflicts,
+            goal,
+            scenario: Arc::new(scenario),
+        }
     }
 
     /// Colour of each light at a time, in the order of the map.

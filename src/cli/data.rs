@@ -3,6 +3,7 @@
 
 mod check;
 mod convert;
+mod generate;
 mod label;
 mod motion;
 mod show;
@@ -27,7 +28,8 @@ const EXAMPLES: &str = "Examples:
   reinsman data stats drivelm.json           # labels, images, speeds, token lengths
   reinsman data show train.jsonl --n 3       # the rendered prompt with the loss mask
   reinsman data convert old.json --map GO_STRAIGHT=STRAIGHT --out new.jsonl
-  reinsman data label poses.csv --rule real_drive --out train.jsonl";
+  reinsman data label poses.csv --rule real_drive --out train.jsonl
+  reinsman data generate --count 2000 --out runs/boxes";
 
 /// What can be typed after `data`.
 #[derive(Debug, clap::Args)]
@@ -51,6 +53,8 @@ pub enum Verb {
     Convert(convert::Args),
     /// Make labelled records from frames and ego motion
     Label(label::Args),
+    /// Make labelled frames with the simulator: the rule expert drives, moments are drawn and described
+    Generate(generate::Args),
 }
 
 /// Runs the verb.
@@ -64,6 +68,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
         Verb::Show(args) => show::run(args, shared),
         Verb::Convert(args) => convert::run(args, shared),
         Verb::Label(args) => label::run(args, shared),
+        Verb::Generate(args) => generate::run(args, shared),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Meta-actions of a driven future. Speed and turns follow [`scene::LabelRule::sim`]; lane changes are read off the
 //! lanes, which the simulator knows: a road that shifts, a swerve within the lane or a gentle bend is no lane change.
 
+use crate::batch::Scene;
 use crate::path::Path;
 use crate::scenario::{LaneKind, Turn};
 use crate::world::World;
@@ -46,6 +47,19 @@ pub fn driven(world: &World, now: [f32; 3], speed: f32, future: &[[f32; 3]]) -> 
         };
     }
     Ok(Driven { future: future_ego, action })
+}
+
+/// Labels of a plan made now, seen from ego: what a driver intends. Where they differ from those of the driven future,
+/// something happened meanwhile that nobody could know.
+///
+/// # Errors
+/// As for [`driven`].
+pub fn planned(scene: &Scene, plan: &Trajectory) -> Result<Driven, LabelError> {
+    let now = [scene.x[0], scene.y[0], scene.heading[0]];
+    let frame = Pose::new(f64::from(now[0]), f64::from(now[1]), f64::from(now[2]));
+    let world: Vec<[f32; 3]> =
+        plan.poses.iter().map(|p| p.out_of_frame(frame)).map(|p| [p.x as f32, p.y as f32, p.heading as f32]).collect();
+    driven(scene.world, now, scene.v[0], &world)
 }
 
 /// +1 when the drive goes over to the lane on the left, -1 to the right, 0 when it keeps its lane.

@@ -1,6 +1,9 @@
 //! What a frame shows: pixels and box of each agent from the instance buffer, and for things without an id (lamps,
 //! signs, cones) a test in the picture, by projection and by the class of the pixels there.
 
+use crate::batch::Scene;
+use crate::render::{Camera, Class, Frame, Style};
+
 /// Pixels that must show an agent before it is spoken of.
 pub const LEAST_PIXELS: u32 = 6;
 
@@ -17,6 +20,21 @@ pub struct Lens {
     pub mount: [f32; 3],
     /// Radians below the horizon.
     pub pitch: f32,
+}
+
+impl Lens {
+    /// A camera with the jitter of a style; the camera's yaw is not used.
+    pub fn new(camera: &Camera, style: &Style) -> Lens {
+        let half = (0.5 * camera.fov * style.fov_scale).clamp(0.02, 1.5);
+        let [x, y, z] = camera.mount;
+        Lens {
+            width: camera.width,
+            height: camera.height,
+            focal: 0.5 * camera.width as f32 / crate::math::tan(half),
+            mount: [x, y, z + style.height_jitter],
+            pitch: camera.pitch + style.pitch_jitter,
+        }
+    }
 }
 
 /// A point in the picture.
@@ -46,6 +64,12 @@ pub struct Sight {
 }
 
 impl Sight {
+    /// What a frame with labels shows that was drawn from ego.
+    pub fn of(scene: &Scene, camera: &Camera, style: &Style, frame: &Frame) -> Sight {
+        let ego = [scene.x[0], scene.y[0], scene.cos[0], scene.sin[0]];
+        Sight::new(Lens::new(camera, style), ego, scene.agents(), &frame.instance, &frame.class)
+    }
+
     /// From the buffers of a frame; `instance` holds the agent's number + 1, 0 for everything else.
     pub fn new(lens: Lens, ego: [f32; 4], agents: usize, instance: &[u16], class: &[u8]) -> Sight {
         let mut sight = Sight {
@@ -89,24 +113,28 @@ impl Sight {
         ((0.0..w).contains(&u) && (0.0..h).contains(&v)).then_some(Dot { u, v, depth })
     }
 
-    /// Whether a thing of this class and size (metres) is seen at a point: at least 2 pixels across, in the frame and,
-    /// where classes are known, of that class within its size there.
-    pub fn shows(&self, at: [f32; 3], size: f32, class: u8) -> bool {
+    /// Whether a thing of this class and size (metres) is seen at a point: in the frame, at least `least` pixels across
+    /// and, where classes are known, with a pixel of that class within a pixel of the point.
+    pub fn shows(&self, at: [f32; 3], size: f32, least: f32, class: Class) -> bool {
         let Some(dot) = self.project(at) else { return false };
-        let across = size / dot.depth * self.lens.focal;
-        if across < 2.0 {
+        if size / dot.depth * self.lens.focal < least {
             return false;
         }
         if self.class.is_empty() {
             return true;
         }
-        let reach = (0.5 * across).ceil() as usize + 1;
         let (u, v) = (dot.u as usize, dot.v as usize);
-        let rows = v.saturating_sub(reach)..(v + reach + 1).min(self.lens.height);
+        let rows = v.saturating_sub(1)..(v + 2).min(self.lens.height);
         rows.into_iter().any(|row| {
             let line = row * self.lens.width;
-            let columns = u.saturating_sub(reach)..(u + reach + 1).min(self.lens.width);
-            self.class.get(line + columns.start..line + columns.end).is_some_and(|part| part.contains(&class))
+            let columns = u.saturating_sub(1)..(u + 2).min(self.lens.width);
+            self.class.get(line + columns.start..line + columns.end).is_some_and(|part| part.contains(&(class as u8)))
         })
+    }
+
+    /// Metres along the optical axis to a world point, whether it is in the frame or not.
+    pub fn depth(&self, x: f32, y: f32) -> f32 {
+        let [ex, ey, cos, sin] = self.ego;
+        (x - ex) * cos + (y - ey) * sin - self.lens.mount[0]
     }
 }

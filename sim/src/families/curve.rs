@@ -1,15 +1,11 @@
 //! Curves in the plane that roads and routes follow: pieces of linearly changing curvature (clothoids), or any polyline.
 
+use crate::math::{atan2, sin_cos, wrap};
 use crate::scenario::{Map, Point};
-
-/// Sine and cosine.
-pub fn sin_cos(a: f32) -> (f32, f32) {
-    a.sin_cos()
-}
 
 /// Direction of a vector, radians.
 pub fn direction(from: Point, to: Point) -> f32 {
-    (to[1] - from[1]).atan2(to[0] - from[0])
+    atan2(to[1] - from[1], to[0] - from[0])
 }
 
 /// Distance of two points.
@@ -21,13 +17,6 @@ pub fn distance(a: Point, b: Point) -> f32 {
 pub fn shifted(pose: [f32; 3], forward: f32, left: f32) -> Point {
     let (sin, cos) = sin_cos(pose[2]);
     [pose[0] + forward * cos - left * sin, pose[1] + forward * sin + left * cos]
-}
-
-/// An angle in `(-pi, pi]`.
-pub fn wrapped(a: f32) -> f32 {
-    let turn = std::f32::consts::TAU;
-    let a = a - turn * (a / turn).floor();
-    if a > std::f32::consts::PI { a - turn } else { a }
 }
 
 /// A stretch of road axis: metres, and the curvature (1/m, left positive) at its two ends.
@@ -104,7 +93,7 @@ impl Curve {
     /// A smooth curve between two poses (a cubic Bézier curve).
     pub fn between(from: [f32; 3], to: [f32; 3]) -> Curve {
         let chord = distance([from[0], from[1]], [to[0], to[1]]);
-        let turn = wrapped(to[2] - from[2]).abs().min(2.8);
+        let turn = wrap(to[2] - from[2]).abs().min(2.8);
         // The handles that make a circular arc of a symmetric turn.
         let (_, cos) = sin_cos(turn / 4.0);
         let handle = chord / (3.0 * cos * cos);
@@ -128,7 +117,7 @@ impl Curve {
         let half = std::f32::consts::PI;
         let length = self.length();
         Curve {
-            poses: self.poses.iter().rev().map(|p| [p[0], p[1], wrapped(p[2] + half)]).collect(),
+            poses: self.poses.iter().rev().map(|p| [p[0], p[1], wrap(p[2] + half)]).collect(),
             s: self.s.iter().rev().map(|s| length - s).collect(),
         }
     }
@@ -153,7 +142,7 @@ impl Curve {
             let p = shifted(b, s - self.s[last], 0.0);
             return [p[0], p[1], b[2]];
         }
-        [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1]), a[2] + t * wrapped(b[2] - a[2])]
+        [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1]), a[2] + t * wrap(b[2] - a[2])]
     }
 
     /// Pose at `s`, `left` metres to the left.

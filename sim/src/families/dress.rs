@@ -81,7 +81,7 @@ impl Stage {
 
     /// Puts a prop, whatever is there.
     pub fn force(&mut self, kind: PropKind, pose: [f32; 3], size: [f32; 3]) {
-        let heading = super::curve::wrapped(pose[2]);
+        let heading = crate::math::wrap(pose[2]);
         self.net.map.props.push(Prop { kind, at: [pose[0], pose[1]], heading, size });
     }
 }

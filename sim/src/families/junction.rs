@@ -2,8 +2,9 @@
 //! (straight on), 3 west (its left). Each arm's curve runs outward, so that its backward lanes approach and its forward
 //! lanes leave.
 
-use super::curve::{Curve, Piece, distance, shifted, wrapped};
+use super::curve::{Curve, Piece, distance, shifted};
 use super::roads::{Cross, Net, Strip};
+use crate::math::wrap;
 use crate::scenario::{Lamp, LaneKind, Light, Point, Sign, SignKind, StopLine, StopRule, Turn};
 use std::f32::consts::{FRAC_PI_2, PI};
 
@@ -79,7 +80,7 @@ impl Junction {
             let next = present[(i + 1) % present.len()];
             let (left, right) = (arm.cross.left(), next.cross.right());
             let inward = arm.curve.place(-inset, left);
-            let from = [inward[0], inward[1], wrapped(inward[2] + PI)];
+            let from = [inward[0], inward[1], wrap(inward[2] + PI)];
             let to = next.curve.place(-inset, right);
             let bend = Curve::between(from, to);
             let mut kerb = vec![arm.curve.point(0.0, left)];
@@ -109,7 +110,7 @@ impl Junction {
         for (i, j) in pairs {
             let start = a.curve.place(0.0, a.cross.width * (i as f32 + 0.5));
             let end = b.curve.place(0.0, b.cross.centre_of(j));
-            let path = Curve::between([start[0], start[1], wrapped(start[2] + PI)], end);
+            let path = Curve::between([start[0], start[1], wrap(start[2] + PI)], end);
             let points = path.parallel(0.0, path.length(), 0.0);
             let limit = if turn == Turn::Straight { a.cross.limit } else { a.cross.limit.min(8.3) };
             let width = a.cross.width.min(b.cross.width);
@@ -118,7 +119,7 @@ impl Junction {
         if let (Turn::Straight, Some(start_lane), Some(end_lane)) = (turn, inward.bike_back, outward.bike) {
             let start = a.curve.place(0.0, a.cross.width * n as f32 + 0.5 * a.cross.bike);
             let end = b.curve.place(0.0, b.cross.lanes_right() - 0.5 * b.cross.bike);
-            let path = Curve::between([start[0], start[1], wrapped(start[2] + PI)], end);
+            let path = Curve::between([start[0], start[1], wrap(start[2] + PI)], end);
             let points = path.parallel(0.0, path.length(), 0.0);
             let lane = net.lane(points, a.cross.bike, 8.0, LaneKind::Bicycle, turn);
             net.link(start_lane, lane);
@@ -182,7 +183,7 @@ impl Junction {
         self.stop_line(net, arm, rule);
         net.map.signs.push(Sign {
             at: a.curve.point(0.5, a.cross.left() + 0.9),
-            heading: wrapped(a.curve.at(0.0)[2]),
+            heading: wrap(a.curve.at(0.0)[2]),
             kind,
         });
     }
@@ -197,10 +198,10 @@ impl Junction {
                 let start = a.curve.place(0.0, 0.5 * a.cross.left());
                 let radius = distance([0.0, 0.0], [a.curve.at(0.0)[0], a.curve.at(0.0)[1]]);
                 let half = self.arms.iter().flatten().map(|b| b.cross.left()).fold(0.0, f32::max);
-                shifted([start[0], start[1], wrapped(start[2] + PI)], radius + half + 1.0, 0.0)
+                shifted([start[0], start[1], wrap(start[2] + PI)], radius + half + 1.0, 0.0)
             }
         };
-        let heading = wrapped(a.curve.at(0.0)[2]);
+        let heading = wrap(a.curve.at(0.0)[2]);
         net.map.lights.push(Light { at, heading, program: program.to_vec(), offset });
         let rule = StopRule::Light(net.map.lights.len() - 1);
         self.stop_line(net, arm, rule);

@@ -15,6 +15,10 @@ pub mod street;
 
 mod cut_in;
 mod cyclist_flow;
+mod dos_left_turn;
+mod dos_parked_cars;
+mod dos_red_light_infraction;
+mod dos_sudden_brake;
 mod emergency_vehicle;
 mod invading_oncoming;
 mod lane_change_chain;
@@ -22,6 +26,7 @@ mod lead_hard_brake;
 mod merge;
 mod obstacle_bypass;
 mod occluded_pedestrian;
+mod open_road;
 mod pedestrian_dart_out;
 mod red_light_runner;
 mod right_turn;
@@ -63,6 +68,11 @@ pub const ALL: &[Family] = &[
     signal::FAMILY,
     emergency_vehicle::FAMILY,
     invading_oncoming::FAMILY,
+    dos_parked_cars::FAMILY,
+    dos_sudden_brake::FAMILY,
+    dos_left_turn::FAMILY,
+    dos_red_light_infraction::FAMILY,
+    open_road::FAMILY,
 ];
 
 /// The family of a name.

@@ -56,14 +56,19 @@ pub fn is_free(map: &Map, agents: &[Agent], pose: [f32; 3], size: [f32; 2]) -> b
         && (0..steps).all(clear)
 }
 
-/// Keeps, of every pair of road users that would start too near each other, the first; what a script refers to comes first.
-pub fn unclash(agents: &mut Vec<Agent>) {
+/// Keeps, of every pair of road users that would start too near each other, the first. `hazard` is the index
+/// of one of them, before and after.
+pub fn unclash(agents: &mut Vec<Agent>, hazard: &mut Option<usize>) {
     let mut kept: Vec<Agent> = Vec::new();
-    for agent in agents.drain(..) {
+    let mut found = None;
+    for (i, agent) in agents.drain(..).enumerate() {
         let own = footprint(&agent, 0.3);
-        if agent.control == crate::scenario::Control::Walk || !kept.iter().any(|k| overlap(&own, &footprint(k, 0.3))) {
+        if !kept.iter().any(|k| overlap(&own, &footprint(k, 0.3))) {
+            if *hazard == Some(i) {
+                found = Some(kept.len());
+            }
             kept.push(agent);
         }
     }
-    *agents = kept;
+    (*agents, *hazard) = (kept, found);
 }

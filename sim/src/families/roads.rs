@@ -229,7 +229,7 @@ impl Net {
     /// A sign that faces drivers along the curve, behind its right kerb.
     pub fn sign(&mut self, curve: &Curve, s: f32, cross: &Cross, kind: SignKind) {
         let pose = curve.place(s, cross.right() - 0.9);
-        let heading = super::curve::wrapped(pose[2] + std::f32::consts::PI);
+        let heading = crate::math::wrap(pose[2] + std::f32::consts::PI);
         self.map.signs.push(Sign { at: [pose[0], pose[1]], heading, kind });
     }
 

@@ -1,13 +1,17 @@
 //! A scene under construction: the road network, its road users, and the draws that decide about both.
 
-use super::curve::{Curve, direction, sin_cos, wrapped};
+use super::curve::{Curve, direction};
 use super::draw::Draw;
 use super::roads::Net;
 use super::{Family, place};
+use crate::math::{sin_cos, wrap};
 use crate::scenario::{Act, Agent, AgentKind, Control, Cue, Point, Scenario, VERSION, When};
 
 /// Length, width, height of ego.
 pub const EGO_SIZE: [f32; 3] = [4.6, 1.9, 1.5];
+
+/// Draws of an occlusion family's scene before it gives up.
+const DRAWS: u64 = 200;
 
 /// A scene under construction.
 #[derive(Debug, Clone)]
@@ -59,7 +63,7 @@ impl Stage {
         let line = Curve::through(points);
         for &p in points {
             let s = line.project(p);
-            agent.track.push([s / speed, p[0], p[1], wrapped(line.at(s)[2]), speed]);
+            agent.track.push([s / speed, p[0], p[1], wrap(line.at(s)[2]), speed]);
         }
         agent.desired_speed = speed;
         agent.script = vec![Cue { when, act: Act::Go }];
@@ -113,8 +117,15 @@ impl Stage {
     /// Turns the scene by a random angle and closes it.
     pub fn finish(mut self, family: &Family, seed: u64, duration: f32) -> Scenario {
         let angle = self.draw.range(-std::f32::consts::PI, std::f32::consts::PI);
-        place::unclash(&mut self.agents);
-        let mut scenario = Scenario {
+        let mut scenario = self.scenario(family, seed, duration);
+        turn(&mut scenario, angle);
+        scenario
+    }
+
+    /// The scene as it is, which leaves this one empty.
+    fn scenario(&mut self, family: &Family, seed: u64, duration: f32) -> Scenario {
+        place::unclash(&mut self.agents, &mut self.hazard);
+        Scenario {
             version: VERSION,
             name: format!("{}/{seed}", family.name),
             family: family.name.to_owned(),
@@ -122,17 +133,35 @@ impl Stage {
             abilities: family.abilities.to_vec(),
             licence: String::new(),
             duration,
-            map: self.net.map,
-            agents: self.agents,
+            map: std::mem::take(&mut self.net.map),
+            agents: std::mem::take(&mut self.agents),
             hazard: self.hazard,
-        };
-        turn(&mut scenario, angle);
-        scenario
+        }
+    }
+
+    /// Whether the scene, as it is now, keeps the promise of an occlusion family.
+    pub fn keeps_promise(&self, family: &Family) -> bool {
+        crate::visibility::accepts(&self.clone().scenario(family, 0, 0.0))
     }
 }
 
+/// Draws a scene until it keeps the promise of an occlusion family; `draft` gives nothing for a scene that cannot.
+pub fn promised(family: &Family, seed: u64, draft: fn(Stage, u64) -> Option<Scenario>) -> (Scenario, u64) {
+    let mut fallback = None;
+    for attempt in 0..DRAWS {
+        if let Some(scenario) = draft(Stage::new(family, seed, attempt), seed) {
+            if crate::visibility::accepts(&scenario) {
+                return (scenario, attempt + 1);
+            }
+            fallback = Some(scenario);
+        }
+    }
+    let empty = || Stage::new(family, seed, 0).finish(family, seed, 1.0);
+    (fallback.unwrap_or_else(empty), DRAWS)
+}
+
 fn agent(kind: AgentKind, size: [f32; 3], pose: [f32; 3], speed: f32, control: Control) -> Agent {
-    let pose = [pose[0], pose[1], wrapped(pose[2])];
+    let pose = [pose[0], pose[1], wrap(pose[2])];
     Agent {
         kind,
         size,
@@ -151,7 +180,7 @@ fn agent(kind: AgentKind, size: [f32; 3], pose: [f32; 3], speed: f32, control: C
 fn turn(scenario: &mut Scenario, angle: f32) {
     let (sin, cos) = sin_cos(angle);
     let point = |p: &mut Point| *p = [cos * p[0] - sin * p[1], sin * p[0] + cos * p[1]];
-    let heading = |h: &mut f32| *h = wrapped(*h + angle);
+    let heading = |h: &mut f32| *h = wrap(*h + angle);
     let map = &mut scenario.map;
     let lists = map.lanes.iter_mut().map(|l| &mut l.points).chain(map.lines.iter_mut().map(|l| &mut l.points));
     let lists = lists.chain(&mut map.areas).chain(&mut map.edges).chain(&mut map.crosswalks).chain(&mut map.pavements);

@@ -6,7 +6,7 @@ use super::frame::{Class, Frame};
 use super::simd::{self, Fill, Target};
 use super::stage::{LAYERS, Solid, Stage};
 use super::style::{Rgb, Style, dim, rgb};
-use super::trig::sin_cos;
+use crate::math::sin_cos;
 use crate::scenario::{AgentKind, Lamp, Point, PropKind};
 
 /// World to pixels, and the frame under it.

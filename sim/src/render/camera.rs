@@ -1,7 +1,7 @@
 //! Pinhole cameras on the ego vehicle and the transformation from world metres to pixels.
 
 use super::style::Style;
-use super::trig::{sin_cos, tan};
+use crate::math::{sin_cos, tan};
 
 /// A camera: size in pixels and where it sits. It never rolls, so the ground's depth is one number per row.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -89,8 +89,8 @@ pub(crate) struct Canvas<'a> {
     pub view: View,
     pub style: &'a Style,
     pub target: Target<'a>,
-    /// Colour per material and row.
-    pub rows: &'a [u32],
+    /// Colour per row and material.
+    pub rows: &'a [[u32; 16]],
 }
 
 impl Canvas<'_> {
@@ -174,13 +174,7 @@ impl Canvas<'_> {
             poly.depth_max = high(&inverse);
         }
         (poly.colour, poly.tag, poly.fill) = (ink.colour, ink.tag, ink.fill);
-        let rows = if ink.fill == Fill::Ground {
-            let start = ink.colour as usize * self.view.height;
-            &self.rows[start..start + self.view.height]
-        } else {
-            &[]
-        };
-        self.target.fill(&poly, rows);
+        self.target.fill(&poly, self.rows);
     }
 }
 
@@ -201,9 +195,14 @@ fn high(v: &[f32; 4]) -> f32 {
 /// Edges of a convex polygon on the frame, or none where it covers no pixel's centre.
 #[inline(always)]
 pub(crate) fn outline(x: &[f32; 4], y: &[f32; 4], width: f32, height: f32) -> Option<Poly> {
-    let (top, bottom) =
-        (high(&[low(y) - 0.5, 0.0, 0.0, 0.0]).ceil(), low(&[high(y) - 0.5, height, height, height]).ceil());
-    if !(top < bottom) || !(high(x) > 0.5 && low(x) < width) {
+    // After the clamps rounding toward zero only differs from rounding up by the fraction.
+    let ceil = |v: f32| {
+        let whole = v as i32;
+        whole + i32::from(v > whole as f32)
+    };
+    let rows = (ceil((low(y) - 0.5).clamp(0.0, height)), ceil((high(y) - 0.5).clamp(0.0, height)));
+    let columns = (low(x).clamp(0.0, width) as i32, ceil(high(x).clamp(0.0, width)));
+    if rows.0 >= rows.1 || columns.0 >= columns.1 {
         return None;
     }
     let area = (x[2] - x[0]) * (y[3] - y[1]) - (x[3] - x[1]) * (y[2] - y[0]);
@@ -211,7 +210,8 @@ pub(crate) fn outline(x: &[f32; 4], y: &[f32; 4], width: f32, height: f32) -> Op
         return None;
     }
     let mut poly = Poly {
-        rows: (top as i32, bottom as i32),
+        rows,
+        columns,
         x: *x,
         y: *y,
         slope: [0.0; 4],

@@ -66,8 +66,8 @@ pub struct Frame {
 /// Buffers that only drawing uses.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scratch {
-    /// Colour per material and row.
-    pub rows: Vec<u32>,
+    /// Colour per row and material.
+    pub rows: Vec<[u32; 16]>,
     /// Cells of the stage in view.
     pub cells: Vec<u32>,
     /// Things in view, far to near or near to far: distance and index.

@@ -35,9 +35,10 @@ pub(crate) fn text(canvas: &mut Canvas, l: &Local, x: f32, z: f32, width: f32, h
             while i < 5 {
                 let run = (i..5).take_while(|b| bits >> (4 - b) & 1 == 1).count();
                 if run > 0 {
-                    let from = left - dot * (6 * k + i) as f32;
+                    // Who reads the sign has its left on his right.
+                    let from = dot * (6 * k + i) as f32 - left;
                     let up = top - tall * j as f32;
-                    l.face(canvas, Side::Front, x, [from - dot * run as f32, from], [up - tall, up], ink);
+                    l.face(canvas, Side::Front, x, [from, from + dot * run as f32], [up - tall, up], ink);
                 }
                 i += run.max(1);
             }

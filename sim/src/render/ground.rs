@@ -3,6 +3,7 @@
 use super::camera::View;
 use super::canvas::{Canvas, MATERIALS, Material};
 use super::frame::{Class, Frame};
+use super::simd;
 use super::stage::{Cell, LAYERS, Stage, Strip};
 use super::style::{Style, mix};
 
@@ -23,25 +24,22 @@ const ALL: [Material; MATERIALS] = [
 const FAR: f32 = 220.0;
 const FAR_PAINT: f32 = 110.0;
 
-/// Fills the frame with sky and bare earth, and `rows` with the colour of each material in each row.
-pub(crate) fn backdrop(view: &View, style: &Style, frame: &mut Frame) {
+/// Fills the frame with sky and bare earth, and its table of rows with the colour of each material in each row.
+pub(crate) fn backdrop(view: &View, style: &Style, frame: &mut Frame, vector: bool) {
     let (width, height) = (view.width, view.height);
-    let rows = &mut frame.scratch.rows;
-    rows.resize(MATERIALS * height, 0);
-    let colours = ALL.map(|m| m.colour(style));
-    for row in 0..height {
+    frame.scratch.rows.resize(height, [0; 16]);
+    let mut colours = [0; 16];
+    for (colour, material) in colours.iter_mut().zip(ALL) {
+        *colour = material.colour(style);
+    }
+    for (row, table) in frame.scratch.rows.iter_mut().enumerate() {
         let inverse = view.ground_inverse_depth(row);
         let span = row * width..(row + 1) * width;
         let (colour, class, depth) = if inverse > 1e-4 {
-            let haze = style.haze_at(1.0 / inverse);
-            for (m, colour) in colours.iter().enumerate() {
-                rows[m * height + row] = mix(*colour, style.sky[1], haze);
-            }
-            (rows[row], Class::Ground, inverse)
+            simd::mix16(&colours, style.sky[1], style.haze_at(1.0 / inverse), table, vector);
+            (table[0], Class::Ground, inverse)
         } else {
-            for m in 0..MATERIALS {
-                rows[m * height + row] = style.sky[1];
-            }
+            *table = [style.sky[1]; 16];
             // A quarter of a radian above the horizon the sky has its full colour.
             let up = (-inverse * view.eye[2] * 4.0).clamp(0.0, 1.0);
             (mix(style.sky[1], style.sky[0], (up * (2.0 - up) * 256.0) as u32), Class::Sky, 0.0)
@@ -112,20 +110,15 @@ fn strip(canvas: &mut Canvas, s: &Strip) {
     if (rows < 0.3 && across < 2.0) || (s.second && 0.3 < 1.5 * near * per_pixel) {
         return;
     }
-    let grow = |forward: f32| {
-        let least = 0.42 * forward * per_pixel;
-        let k = least / s.half_width;
-        if k < 1.0 {
-            1.0
-        } else if k < 4.0 {
-            k
-        } else {
-            4.0
-        }
+    // A line beside the camera lies flat in the picture: it needs its pixel in rows, not in columns.
+    let flat = 1.0 / view.eye[2].max(0.5);
+    let grow = |forward: f32, left: f32| {
+        let least = 0.5 * forward * per_pixel * (left.abs() * flat).clamp(0.9, 6.0);
+        (least / s.half_width).clamp(1.0, 6.0)
     };
     // Lines across the view are long in columns and thin in rows: widening them by columns would make bars of them.
     let along = (forward1 - forward0).abs() > (left1 - left0).abs();
-    let (k0, k1) = if along { (grow(forward0), grow(forward1)) } else { (1.0, 1.0) };
+    let (k0, k1) = if along { (grow(forward0, left0), grow(forward1, left1)) } else { (1.0, 1.0) };
     let ([x0, y0], [x1, y1], [nx, ny]) = (s.from, s.to, s.side);
     let x = [x0 - nx * k0, x1 - nx * k1, x1 + nx * k1, x0 + nx * k0];
     let y = [y0 - ny * k0, y1 - ny * k1, y1 + ny * k1, y0 + ny * k0];
@@ -150,5 +143,5 @@ fn side(canvas: &mut Canvas, from: [f32; 2], to: [f32; 2], height: f32) {
         view.point(from[0], from[1], height),
     ]);
     let m = Material::KerbSide;
-    canvas.quad(&q, super::canvas::Ink { colour: m as u32, tag: m.class() as u32, fill: super::simd::Fill::Ground });
+    canvas.quad(&q, super::canvas::Ink { colour: m as u32, tag: m.class() as u32, fill: simd::Fill::Ground });
 }

@@ -10,6 +10,7 @@ mod canvas;
 mod frame;
 mod glyphs;
 mod ground;
+mod noise;
 mod people;
 mod props;
 mod roadside;
@@ -18,7 +19,6 @@ mod simd;
 mod solid;
 mod stage;
 mod style;
-mod trig;
 mod vehicles;
 
 pub use birds_eye::birds_eye;
@@ -92,8 +92,8 @@ pub fn draw(
 ) {
     let view = View::new(camera, style, ego_pose);
     frame.resize(view.width, view.height);
-    ground::backdrop(&view, style, frame);
     let vector = !frame.portable && simd::available();
+    ground::backdrop(&view, style, frame, vector);
     let Scratch { mut cells, rows, mut order } = std::mem::take(&mut frame.scratch);
     ground::visible(&view, stage, &mut cells);
     let mut canvas = Canvas {
@@ -152,7 +152,7 @@ fn in_view(view: &View, actors: &[Actor], order: &mut Vec<(f32, u32)>) {
 
 /// A darker patch under an actor, moved a little away from the sun.
 fn shadow(canvas: &mut Canvas, a: &Actor) {
-    let (s, c) = trig::sin_cos(a.heading);
+    let (s, c) = crate::math::sin_cos(a.heading);
     let [sun_x, sun_y] = canvas.style.sun;
     let (x, y) = (a.x - 0.25 * a.height * sun_x, a.y - 0.25 * a.height * sun_y);
     let (u, v) = (0.5 * a.length + 0.1, 0.5 * a.width + 0.1);
@@ -162,7 +162,7 @@ fn shadow(canvas: &mut Canvas, a: &Actor) {
 }
 
 fn actor(canvas: &mut Canvas, a: &Actor, time: f32) {
-    let (s, c) = trig::sin_cos(a.heading);
+    let (s, c) = crate::math::sin_cos(a.heading);
     let tag = a.class() as u32 | (u32::from(a.id) + 1) << 16;
     let l = Local::new(canvas, [a.x, a.y, 0.0], [c, s], tag);
     match a.kind {

@@ -2,9 +2,10 @@
 
 use super::Actor;
 use super::canvas::{Canvas, Corners};
+use super::noise::hash;
 use super::solid::{Local, Side};
 use super::style::{Rgb, dim, rgb};
-use super::trig::{hash, sin_cos};
+use crate::math::sin_cos;
 use crate::scenario::AgentKind;
 
 const DARK: Rgb = rgb(30, 30, 34);

@@ -2,9 +2,9 @@
 
 use super::camera::V3;
 use super::canvas::Canvas;
+use super::noise::hash;
 use super::solid::{Local, Side};
 use super::style::{Rgb, dim, jitter, mix, rgb};
-use super::trig::hash;
 use crate::scenario::{Prop, PropKind};
 
 const ORANGE: Rgb = rgb(255, 104, 8);

@@ -1,8 +1,9 @@
 //! What never moves, compiled once per world: ground polygons and painted strips in cells of a grid, solids with them.
 
 use super::canvas::Material;
+use super::noise::hash;
 use super::shapes::{self, Ribbon};
-use super::trig::{hash, sin_cos};
+use crate::math::sin_cos;
 use crate::scenario::{LaneKind, Map, Mark, Point, Prop, SignKind, Turn};
 use std::collections::BTreeMap;
 

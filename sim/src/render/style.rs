@@ -1,7 +1,8 @@
 //! How a world looks: palettes, light, weather and camera jitter, drawn from a seed per episode (domain randomisation).
 
 use super::frame::Frame;
-use super::trig::{hash, sin_cos, unit};
+use super::noise::{hash, unit};
+use crate::math::sin_cos;
 use crate::scenario::AgentKind;
 
 /// A colour, 0x00BBGGRR.
@@ -212,36 +213,10 @@ pub(crate) fn jitter(colour: Rgb, seed: u32, key: u32, by: i32) -> Rgb {
 /// From colours to bytes, with the style's blur and noise.
 pub(crate) fn finish(frame: &mut Frame, style: &Style, time: f32, vector: bool) {
     if style.blur {
-        for row in frame.colour.chunks_exact_mut(frame.width.max(1)) {
-            let mut before = row[0];
-            for i in 0..row.len() {
-                let (here, after) = (row[i], row[(i + 1).min(row.len() - 1)]);
-                row[i] = mix(mix(before, after, 128), here, 150);
-                before = here;
-            }
-        }
+        super::simd::blur(&mut frame.colour, frame.width, vector);
     }
     if style.noise > 0 {
-        let (key, amplitude) = (hash(style.seed, time.to_bits()), u32::from(style.noise));
-        for (i, c) in frame.colour.iter_mut().enumerate() {
-            *c = speckle(*c, key.wrapping_add(i as u32), amplitude);
-        }
+        super::simd::speckle(&mut frame.colour, hash(style.seed, time.to_bits()), style.noise.min(100), vector);
     }
     super::simd::pack(&frame.colour, &mut frame.rgb, vector);
-}
-
-/// A colour made darker or lighter by up to `amplitude`, the same in all its bytes.
-#[inline(always)]
-fn speckle(colour: Rgb, key: u32, amplitude: u32) -> Rgb {
-    let mut h = key.wrapping_mul(0x9E37_79B1);
-    h ^= h >> 15;
-    h = h.wrapping_mul(0x85EB_CA6B);
-    h ^= h >> 13;
-    let n = ((h & 0xFFFF) * (2 * amplitude + 1)) >> 16;
-    let byte = |shift: u32| {
-        let v = (colour >> shift & 0xFF) + n;
-        let v = if v > amplitude { v - amplitude } else { 0 };
-        (if v < 255 { v } else { 255 }) << shift
-    };
-    byte(0) | byte(8) | byte(16)
 }

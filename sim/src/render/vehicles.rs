@@ -5,7 +5,7 @@
 use super::canvas::Canvas;
 use super::solid::{Local, Side};
 use super::style::{Rgb, dim, mix, rgb};
-use super::{Actor, trig};
+use super::{Actor, noise};
 use crate::scenario::AgentKind;
 
 const GLASS: Rgb = rgb(26, 32, 42);
@@ -39,15 +39,17 @@ fn car(canvas: &mut Canvas, l: &Local, x: f32, y: f32, h: f32, body: Rgb, id: u1
     let deck = 0.6 * h;
     l.cuboid(canvas, [-x, x], [-y, y], [0.13 * h, deck], body);
     // A hatchback's cabin ends at its tail, a saloon's before it.
-    let tail = if trig::hash(u32::from(id), 7).is_multiple_of(2) { -0.98 } else { -0.72 };
+    let tail = if noise::hash(u32::from(id), 7).is_multiple_of(2) { -0.98 } else { -0.72 };
     let base = [tail * x, 0.42 * x, 0.94 * y];
     let top = [(tail + 0.16) * x, 0.1 * x, 0.76 * y];
-    l.frustum(canvas, base, top, [deck, h], GLASS, body);
+    let rim = [top[0] - 0.02 * x, top[1] + 0.03 * x, 0.79 * y];
+    l.frustum(canvas, base, rim, [deck, 0.92 * h], GLASS, GLASS);
+    l.frustum(canvas, rim, top, [0.92 * h, h], body, body);
     if h * l.scale > 22.0 {
         // Pillars between the side windows and the line of the bumper.
         for side in [Side::Left, Side::Right] {
             let at = if side == Side::Left { 0.97 * y } else { -0.97 * y };
-            l.mark(canvas, side, at, [-0.22 * x, -0.16 * x], [deck, 0.97 * h], body);
+            l.mark(canvas, side, at, [-0.22 * x, -0.16 * x], [deck, 0.92 * h], body);
         }
         l.mark(canvas, Side::Back, -x - 0.02, [-y, y], [0.13 * h, 0.26 * h], dim(body, 120));
         l.mark(canvas, Side::Back, -x - 0.03, [-0.26, 0.26], [0.3 * h, 0.38 * h], rgb(232, 232, 220));

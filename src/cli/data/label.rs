@@ -87,9 +87,23 @@ pub struct Args {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shares(Vec<f64>);
 
+impl Shares {
+    /// Shares of train, val and test that add up to 1; a missing third is 0.
+    pub(super) fn normalized(&self) -> [f64; 3] {
+        let sum: f64 = self.0.iter().sum();
+        [0, 1, 2].map(|i| self.0.get(i).copied().unwrap_or(0.0) / sum)
+    }
+}
+
+impl std::fmt::Display for Shares {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(&self.0.iter().map(f64::to_string).collect::<Vec<_>>().join(","))
+    }
+}
+
 const PARTS: [&str; 3] = ["train", "val", "test"];
 
-fn shares(text: &str) -> Result<Shares, String> {
+pub(super) fn shares(text: &str) -> Result<Shares, String> {
     let parts: Option<Vec<f64>> =
         text.split(',').map(|part| part.trim().parse().ok().filter(|v: &f64| v.is_finite() && *v >= 0.0)).collect();
     let fits = |parts: &Vec<f64>| (2..=PARTS.len()).contains(&parts.len()) && parts.iter().sum::<f64>() > 0.0;

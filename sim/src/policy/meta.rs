@@ -1,0 +1,58 @@
+//! Closes the loop with a planner that answers in words: a meta-action becomes a plan for the next 3 s, which the tracker
+//! follows until the next answer.
+//!
+//! Speed: keep holds the speed, accelerate adds 1.5 m/s², decelerate brakes with 2 m/s², stop brakes to a stand (2.5 m/s²,
+//! harder when a line ahead asks for it would be another planner's knowledge, so it does not). Path: straight and turns
+//! follow the route, whose connectors turn; changes move to the lane beside the route's, if there is one.
+
+use super::tracker::{self, Plan};
+use crate::batch::Scene;
+use crate::path::NO_LANE;
+use scene::{MetaAction, PathAction, SpeedAction};
+
+/// Seconds of a plan.
+pub const SECONDS: f32 = 3.0;
+/// Never faster than this times the speed limit.
+const CAP: f32 = 1.1;
+/// Seconds for the way into the lane beside.
+const CHANGE: f32 = 3.5;
+
+/// The plan of an answer given now. `offset` is where in metres left of its route ego wants to be since earlier answers;
+/// it is moved by lane changes and has to be kept for the next answer.
+pub fn plan(scene: &Scene<'_>, action: MetaAction, offset: &mut f32) -> Option<Plan> {
+    let route = scene.world.route()?;
+    let (s, v) = (scene.s[0], scene.v[0]);
+    let lane = route.lane[route.index(s)];
+    if lane != NO_LANE {
+        let lanes = &scene.world.road.lanes;
+        let info = &lanes[lane as usize];
+        // The lane beside the one that ego wants to be in; one lane to each side of the route's is known.
+        let (left, right) = (info.left, info.right);
+        let half = 0.5 * info.width;
+        let to_left = |l: Option<usize>| l.map_or(0.0, |l| half + 0.5 * lanes[l].width);
+        let settled = (scene.lat[0] - *offset).abs() < 0.5 * half;
+        match action.path {
+            PathAction::LeftChange if settled => *offset = if *offset < -half { 0.0 } else { to_left(left) },
+            PathAction::RightChange if settled => *offset = if *offset > half { 0.0 } else { -to_left(right) },
+            _ => {}
+        }
+    }
+    let (from, to) = (scene.lat[0], *offset);
+    let length = (v * CHANGE).max(8.0);
+    let line = tracker::line_along(route, s - 3.0, 60.0, |at| {
+        let t = ((at - s) / length).clamp(0.0, 1.0);
+        // A small error is left to the tracker: the line is the goal itself.
+        if (from - to).abs() < 0.5 { to } else { from + (to - from) * t * t * (3.0 - 2.0 * t) }
+    });
+    let accel = match action.speed {
+        SpeedAction::Keep => 0.0,
+        SpeedAction::Accelerate => 1.5,
+        SpeedAction::Decelerate => -2.0,
+        SpeedAction::Stop => -2.5,
+    };
+    let limit = route.limit[route.index(s)].max(3.0);
+    let cap = (CAP * limit).max(v.min(CAP * limit));
+    let step = 0.25;
+    let speed = (0..=(SECONDS / step) as usize).map(|k| (v + accel * k as f32 * step).clamp(0.0, cap)).collect();
+    Some(Plan { line, speed, step, age: 0.0 })
+}

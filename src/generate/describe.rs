@@ -1,0 +1,109 @@
+//! A moment as a frame and a record.
+
+use super::{Recipe, Split, episode::Moment};
+use crate::error::{Failure, Result};
+use data::{Content, Ego, Image, Labels, Sample};
+use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
+use scene::Pose;
+use serde_json::json;
+use sim::{
+    describe::{Reason, Sight, aux, facts, reasoning},
+    render::{Actor, Frame, Stage},
+    scenario::DT,
+    view,
+};
+use std::path::Path;
+
+/// Of 100: lamps of two pixels keep their colour.
+const QUALITY: u8 = 92;
+
+/// A drawn and described moment.
+pub struct Described {
+    /// The record.
+    pub sample: Sample,
+    /// Its frame.
+    pub jpeg: Vec<u8>,
+}
+
+/// Buffers that are kept from frame to frame.
+#[derive(Default)]
+pub struct Buffers {
+    actors: Vec<Actor>,
+    frame: Option<Frame>,
+}
+
+/// Draws a moment and says in words and classes what can be seen in the frame. `folder` is where the set will lie.
+///
+/// # Errors
+/// The picture cannot be encoded.
+pub fn describe(
+    moment: &Moment,
+    recipe: &Recipe,
+    split: Split,
+    stage: &Stage,
+    folder: &Path,
+    buffers: &mut Buffers,
+) -> Result<Described> {
+    let scene = moment.batch.scene(0);
+    let style = recipe.look.style(moment.seed);
+    let frame = buffers.frame.get_or_insert_with(|| Frame::new(true));
+    view::look(&scene, 0, stage, &recipe.camera, &style, &mut buffers.actors, frame);
+    let facts = facts(&scene, &Sight::of(&scene, &recipe.camera, &style, frame));
+    let told = moment.decision.as_ref().map(|d| Reason::told(d.around.unwrap_or(d.binding), &facts));
+    let action = moment.driven.action;
+    let words = sim::rng::hash(moment.seed, moment.step as u64);
+    let reasoning = reasoning(&facts, action, told, words);
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
+        .encode(&frame.rgb, frame.width as u32, frame.height as u32, ExtendedColorType::Rgb8)
+        .map_err(|e| Failure::data(format!("cannot encode a frame: {e}")))?;
+    let clip = format!("{}/{:x}", moment.family.name, moment.seed);
+    let id = format!("{}_{:x}_{:04}", moment.family.name, moment.seed, moment.step);
+    let file = folder.join("frames").join(split.as_str()).join(moment.family.name).join(format!("{id}.jpg"));
+    let mut extra = serde_json::Map::new();
+    extra.insert("t".into(), json!(round(moment.step as f64 * f64::from(DT), 1)));
+    extra.insert("ego_history".into(), json!(history(moment)));
+    extra.insert("cause".into(), json!(told.map(|reason| format!("{reason:?}").to_lowercase())));
+    extra.insert("look".into(), json!(if style.textured { "rich" } else { "plain" }));
+    let future = scene::Trajectory {
+        step: moment.driven.future.step,
+        poses: moment.driven.future.poses.iter().map(|&p| rounded(p)).collect(),
+    };
+    let sample = Sample {
+        id,
+        images: vec![Image::File(file)],
+        content: Content::Planning {
+            ego: Ego { speed_mps: round(f64::from(moment.speed), 1), command: moment.command.into() },
+            reasoning: Some(reasoning),
+        },
+        labels: Labels { speed: Some(action.speed), path: Some(action.path), future: Some(future) },
+        aux: aux(&facts),
+        clip: Some(clip),
+        split: Some(split.as_str().into()),
+        extra,
+    };
+    Ok(Described { sample, jpeg })
+}
+
+/// `[x, y, heading, speed]` of the past in the ego frame of now, oldest first, half a second apart.
+fn history(moment: &Moment) -> Vec<[f64; 4]> {
+    let pose = |p: &[f32]| Pose::new(f64::from(p[0]), f64::from(p[1]), f64::from(p[2]));
+    let scene = moment.batch.scene(0);
+    let now = pose(&[scene.x[0], scene.y[0], scene.heading[0]]);
+    let seen = |p: &[f32; 4]| {
+        let at = rounded(pose(&p[..3]).into_frame(now));
+        [at.x, at.y, at.heading, round(f64::from(p[3]), 2)]
+    };
+    moment.past.iter().map(seen).collect()
+}
+
+/// Centimetres, and a tenth of a milliradian.
+fn rounded(p: Pose) -> Pose {
+    Pose::new(round(p.x, 2), round(p.y, 2), round(p.heading, 4))
+}
+
+fn round(value: f64, digits: i32) -> f64 {
+    let scale = 10f64.powi(digits);
+    // Adding zero turns -0 into 0.
+    (value * scale).round() / scale + 0.0
+}
