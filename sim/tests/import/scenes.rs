@@ -9,11 +9,11 @@ fn scenes(folder: &Path, out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let scene = [".json", ".xml", ".xodr"].iter().any(|e| name.ends_with(e)) && !name.starts_with("tracks_");
+        let tracks = name.ends_with(".parquet") && cfg!(feature = "argoverse");
         if path.is_dir() {
             scenes(&path, out);
-        } else if [".json", ".xml", ".xodr"].iter().any(|e| name.ends_with(e)) && !name.starts_with("tracks_") {
-            out.push(path);
-        } else if name.ends_with(".parquet") && cfg!(feature = "argoverse") {
+        } else if scene || tracks {
             out.push(path);
         }
     }
