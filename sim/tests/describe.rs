@@ -1,7 +1,7 @@
 //! Facts, labels and texts over drives of the rule expert.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use sim::describe::{self, balance, Driven, Facts, Reason, Sight};
+use sim::describe::{self, Driven, Facts, Reason, Sight, balance};
 use sim::drive::{Options, drive};
 use sim::expert::{Decision, RuleExpert};
 use sim::policy::Policy;
