@@ -29,6 +29,8 @@ pub struct Path {
     pub bend: Vec<f32>,
     /// The same with the speed limit, and those ahead.
     pub pace: Vec<f32>,
+    /// Metres for which it stays within [`STRAY`] of its tangent.
+    pub straight: Vec<f32>,
     /// Stop lines on the way, rising in `s`.
     pub stops: Vec<PathStop>,
     /// Solids on the way, rising in `s`.
@@ -50,6 +52,11 @@ const BEND_ACCEL: f32 = 2.5;
 const SLOWING: f32 = 1.5;
 /// Solids further from a path than this do not matter to it, metres.
 const BESIDE: f32 = 6.0;
+
+/// Metres to the side, see [`Path::straight`].
+pub const STRAY: f32 = 1.0;
+/// Metres looked ahead for it.
+const STRAIGHT: usize = 100;
 
 /// A stop line on a path.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -124,6 +131,19 @@ impl Path {
         }
     }
 
+    fn find_straight(&mut self) {
+        let n = self.x.len();
+        self.straight = (0..n)
+            .map(|i| {
+                let off = |k: &usize| {
+                    let (dx, dy) = (self.x[*k] - self.x[i], self.y[*k] - self.y[i]);
+                    (dy * self.cos[i] - dx * self.sin[i]).abs() > STRAY
+                };
+                (i + 1..(i + STRAIGHT).min(n)).step_by(2).find(off).map_or(STRAIGHT, |k| k - i - 1) as f32
+            })
+            .collect();
+    }
+
     /// Notes the solids on the way.
     pub(crate) fn find_blocks(&mut self, props: &crate::boxes::Props) {
         self.blocks = props
@@ -173,6 +193,7 @@ impl Path {
             ..Path::default()
         };
         path.find_speeds();
+        path.find_straight();
         path
     }
 
@@ -270,7 +291,28 @@ impl Path {
 
     /// The nearest point of the whole path.
     pub fn project_anywhere(&self, x: f32, y: f32) -> Projection {
-        self.project(x, y, 0.0, self.length())
+        let n = self.x.len();
+        let distance = |i: usize| {
+            let (dx, dy) = (x - self.x[i], y - self.y[i]);
+            (dx * dx + dy * dy).sqrt()
+        };
+        // A first guess, then a search that jumps over what is too far away to be nearer: neighbours are 1 m apart.
+        let mut best = (f32::MAX, 0);
+        for i in (0..n).step_by(16) {
+            let d = distance(i);
+            if d < best.0 {
+                best = (d, i);
+            }
+        }
+        let mut i = 0;
+        while i < n {
+            let d = distance(i);
+            if d < best.0 {
+                best = (d, i);
+            }
+            i += ((d - best.0) as usize).max(1);
+        }
+        self.project(x, y, best.1 as f32, 0.0)
     }
 }
 

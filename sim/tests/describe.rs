@@ -1,7 +1,7 @@
 //! Facts, labels and texts over drives of the rule expert.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use sim::describe::{self, Driven, Facts, Reason, Sight};
+use sim::describe::{self, balance, Driven, Facts, Reason, Sight};
 use sim::drive::{Options, drive};
 use sim::expert::{Decision, RuleExpert};
 use sim::policy::Policy;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 /// A moment of a drive with everything that is said of it.
 struct Moment {
+    name: String,
     scene: usize,
     step: u32,
     facts: Facts,
@@ -80,7 +81,8 @@ fn moments(names: &[&str], seeds: std::ops::Range<u64>, every: u32, pictures: Op
             let at = |k: u32| episode.samples.get((step + k) as usize).map(|s| [s.x, s.y, s.heading]);
             let future: Option<Vec<_>> = (1..=8).map(|k| at(5 * k)).collect();
             let driven = describe::driven(&episode.world, at(0)?, facts.speed, &future?).unwrap();
-            Some(Moment { scene, step, facts, decision, driven, planned })
+            let name = episode.world.scenario.name.clone();
+            Some(Moment { name, scene, step, facts, decision, driven, planned })
         })
         .collect()
 }
@@ -96,6 +98,8 @@ fn show() {
     let pictures = std::env::var("PICTURES").ok();
     let mut labels: BTreeMap<String, usize> = BTreeMap::new();
     let mut causes: BTreeMap<String, usize> = BTreeMap::new();
+    let mut words = std::collections::BTreeSet::new();
+    let mut all_moments = Vec::new();
     let (mut agree, mut all) = ([0, 0], 0);
     let quiet = std::env::var("QUIET").is_ok();
     for m in moments(&names, 0..seeds, every, pictures.as_deref()) {
@@ -103,23 +107,38 @@ fn show() {
         let text = describe::reasoning(&m.facts, m.driven.action, told, u64::from(m.step));
         *labels.entry(format!("{} {}", m.driven.action.speed, m.driven.action.path)).or_default() += 1;
         let reason = sim::describe::reason::choose(&m.facts, m.driven.action, told);
-        *causes.entry(format!("{reason:?}")).or_default() += 1;
+        let bound = m.decision.as_ref().map_or(String::new(), |d| format!("{:?}", d.binding));
+        let bound = bound.split('(').next().unwrap().to_owned();
+        let reason = format!("{reason:?}").split('(').next().unwrap().to_owned();
+        *causes.entry(format!("{reason} told {bound} {}", m.driven.action.speed)).or_default() += 1;
+        for word in text.to_lowercase().split(|c: char| !c.is_alphabetic()) {
+            words.insert(word.to_owned());
+        }
+        all_moments.push(balance::Moment { speed: m.facts.speed, command: m.facts.command, action: m.driven.action });
         let planned = m.planned.as_ref().unwrap().action;
         all += 1;
         agree[0] += usize::from(planned.speed == m.driven.action.speed);
         agree[1] += usize::from(planned.path == m.driven.action.path);
         if !quiet {
             println!(
-                "{}/{} {:5.1} m/s [{}] {} | {text} | {:?} off {:.1} | {planned}",
+                "{} {}/{} {:5.1} m/s [{}] {} | {text} | {:?} off {:.1} | {planned} | {:?}",
+                m.name,
                 m.scene,
                 m.step,
                 m.facts.speed,
                 m.facts.command.as_str(),
                 m.driven.action,
                 m.decision.as_ref().map(|d| (d.binding, d.around)),
-                m.facts.off
+                m.facts.off,
+                describe::aux(&m.facts)
             );
         }
     }
+    println!("{} words: {:?}", words.len(), words);
+    let pool: Vec<balance::Moment> = all_moments.clone();
+    let picked = balance::pick(&pool, pool.len() / 4, 1);
+    let picked: Vec<_> = picked.into_iter().map(|i| pool[i]).collect();
+    println!("{}{:?}", balance::Counts::of(pool.iter().copied()), balance::blind_floor(&pool, &pool));
+    println!("{}{:?}", balance::Counts::of(picked.iter().copied()), balance::blind_floor(&picked, &picked));
     println!("{labels:#?} {causes:#?} plan agrees {agree:?} of {all}");
 }

@@ -32,7 +32,7 @@ impl Side {
     }
 }
 
-/// A vehicle that matters.
+/// A road user that matters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Other {
     /// Which agent.
@@ -66,8 +66,10 @@ pub struct Person {
     pub side: Side,
     /// In ego's lane or less than a metre beside it.
     pub in_way: bool,
-    /// Moves toward ego's lane.
+    /// Moves toward the middle of ego's lane.
     pub toward: bool,
+    /// Moves away from it.
+    pub away: bool,
 }
 
 /// What blocks the lane.
@@ -113,6 +115,8 @@ pub struct Facts {
     pub light: Option<(Lamp, f32)>,
     /// A stop or yield sign for ego's lane, and metres to its line.
     pub sign: Option<(SignKind, f32)>,
+    /// Metres to the stop line ahead, where its paint is seen.
+    pub stop_line: Option<f32>,
     /// The next speed-limit sign: km/h and metres.
     pub limit_sign: Option<(u8, f32)>,
     /// The vehicle ahead in ego's lane.
@@ -131,6 +135,8 @@ pub struct Facts {
     pub crossing: Option<Other>,
     /// A vehicle beside that moves into ego's lane.
     pub cut_in: Option<Other>,
+    /// Everyone who is seen within reach, people too, nearest first.
+    pub seen: Vec<Other>,
     /// A vehicle with blue lights.
     pub emergency: Option<Other>,
     /// A parked vehicle beside the lane that hides what is behind it.
@@ -144,6 +150,8 @@ pub fn facts(scene: &Scene, sight: &Sight) -> Facts {
         (1..scene.agents()).filter(|&a| sight.sees(a)).filter_map(|a| Some((a, way.place(a)?))).collect();
     let looker = Looker { scene, way: &way, seen: &seen };
     let speed = scene.v[0].max(0.0);
+    let mut everyone: Vec<Other> = seen.iter().map(|(a, p)| looker.other(*a, p)).collect();
+    everyone.sort_by(|a, b| a.gap.total_cmp(&b.gap).then(a.agent.cmp(&b.agent)));
     let look = (3.0 * speed).max(20.0);
     let ahead = (0..=look as usize).map(|d| way.path.limit[way.path.index(way.s + d as f32)]);
     let road = Ahead {
@@ -161,6 +169,7 @@ pub fn facts(scene: &Scene, sight: &Sight) -> Facts {
         road,
         light: light(scene, &way, sight),
         sign: sign(scene, &way, sight),
+        stop_line: stop_line(scene, &way, sight),
         limit_sign: limit_sign(scene, &way, sight),
         lead: looker.lead(),
         person: looker.person(),
@@ -170,6 +179,7 @@ pub fn facts(scene: &Scene, sight: &Sight) -> Facts {
         opposite: looker.nearest(|_, p| p.along < -0.7 && p.lat > way.half && p.lat < 12.0 && p.gap < 50.0),
         crossing: looker.crossing(),
         cut_in: looker.cut_in(),
+        seen: everyone,
         emergency: looker.nearest(|a, _| scene.world.agents[a].kind == AgentKind::Emergency),
         occluder: looker.occluder(),
     }
@@ -205,8 +215,20 @@ impl Looker<'_> {
             opening: speed * p.along - self.scene.v[0],
             braking: self.scene.flags[agent] & flag::BRAKING != 0,
             parked: self.parked(agent),
-            side: Side::of(p.lat),
+            side: self.side(agent, p),
         }
+    }
+
+    /// The side as seen from ego for whoever does not drive along, and where the way turns; else its side of the lane.
+    fn side(&self, agent: usize, p: &Placed) -> Side {
+        let scene = self.scene;
+        let at = self.way.path.at(self.way.s + p.gap.max(0.0));
+        let turned = at.cos * scene.cos[0] + at.sin * scene.sin[0] < 0.87;
+        if turned || p.along.abs() < 0.7 {
+            let (dx, dy) = (scene.x[agent] - scene.x[0], scene.y[agent] - scene.y[0]);
+            return Side::of(dy * scene.cos[0] - dx * scene.sin[0]);
+        }
+        Side::of(p.lat)
     }
 
     fn nearest(&self, test: impl Fn(usize, &Placed) -> bool) -> Option<Other> {
@@ -243,9 +265,10 @@ impl Looker<'_> {
         });
         let of = |(a, p): &(usize, Placed)| {
             let toward = p.drift * p.lat.signum() < -0.3 && p.lat.abs() < half + 5.0;
+            let away = p.drift * p.lat.signum() > 0.3;
             let in_way = p.lat.abs() < half + 0.8;
             let (agent, kind, gap) = (*a, self.kind(*a), p.gap.max(0.0));
-            Person { agent, kind, gap, side: Side::of(p.lat), in_way, toward }
+            Person { agent, kind, gap, side: self.side(*a, p), in_way, toward, away }
         };
         // Who is in the way comes first, then who moves there, then the nearest.
         people.map(of).min_by(|a, b| {
@@ -360,6 +383,14 @@ fn sign(scene: &Scene, way: &Corridor, sight: &Sight) -> Option<(SignKind, f32)>
     seen.then_some((kind, (stop.s - front).max(0.0)))
 }
 
+/// The paint of the next stop line on the way.
+fn stop_line(scene: &Scene, way: &Corridor, sight: &Sight) -> Option<f32> {
+    let front = way.s + scene.world.half_length[0];
+    let stop = way.path.stops.iter().find(|stop| stop.s > front && stop.s < front + 30.0)?;
+    let at = way.path.at(stop.s);
+    sight.shows([at.x, at.y, 0.0], 2.5, 8.0, Class::Paint).then_some(stop.s - front)
+}
+
 fn limit_sign(scene: &Scene, way: &Corridor, sight: &Sight) -> Option<(u8, f32)> {
     let signs = scene.world.scenario.map.signs.iter().filter_map(|s| match s.kind {
         SignKind::Limit(kmh) if sees_sign(scene, sight, s) => {
@@ -373,5 +404,5 @@ fn limit_sign(scene: &Scene, way: &Corridor, sight: &Sight) -> Option<(u8, f32)>
 
 fn sees_sign(scene: &Scene, sight: &Sight, sign: &crate::scenario::Sign) -> bool {
     let faces = crate::math::cos(sign.heading) * scene.cos[0] + crate::math::sin(sign.heading) * scene.sin[0] < -0.3;
-    faces && sight.shows([sign.at[0], sign.at[1], 2.55], 0.9, 6.0, Class::Sign)
+    faces && sight.shows([sign.at[0], sign.at[1], 2.55], 0.9, 4.0, Class::Sign)
 }

@@ -68,6 +68,15 @@ pub const PERSON_COMES: Pool = &[
     "I see a {thing} coming from the {side}",
     "a {thing} comes from the {side} {far}",
 ];
+/// Someone who goes away.
+pub const PERSON_LEAVES: Pool = &[
+    "the {thing} {far} leaves my way",
+    "the {thing} leaves the road to the {side}",
+    "the {thing} moves out of my way to the {side}",
+    "the {thing} is nearly out of my way",
+    "the {thing} on the {side} leaves my lane",
+    "the {thing} {far} moves off to the {side}",
+];
 /// Someone beside the road.
 pub const PERSON_BESIDE: Pool = &[
     "a {thing} is beside the road on the {side}",
@@ -121,6 +130,15 @@ pub const YIELD_SIGN: Pool = &[
     "the yield sign {far} holds me",
     "the sign {far} says yield",
     "I come to a yield sign",
+];
+/// A stop line.
+pub const LINE: Pool = &[
+    "I come to the stop line",
+    "the stop line is {far}",
+    "there is a stop line {far}",
+    "I see the stop line {far}",
+    "a stop line is {far}",
+    "the stop line is near",
 ];
 /// A lower limit.
 pub const LIMIT: Pool = &[
@@ -239,6 +257,24 @@ pub const CLEAR_FAST: Pool = &[
     "my speed fits this free road",
     "I am fast enough on this clear road",
 ];
+/// Someone who is not in the way, but matters.
+pub const NEAR: Pool = &[
+    "a {thing} is {far} on the {side}",
+    "I see a {thing} {far} on the {side}",
+    "there is a {thing} {far} on the {side}",
+    "a {thing} on the {side} is {far}",
+    "the {thing} {far} is on the {side}",
+    "I see a {thing} on the {side}",
+];
+/// The same when it is given room.
+pub const NEAR_SLOWS: Pool = &[
+    "a {thing} on the {side} may come into my way",
+    "I give way to the {thing} on the {side}",
+    "the {thing} on the {side} needs room",
+    "I leave room for the {thing} on the {side}",
+    "the {thing} {far} on the {side} may cross my way",
+    "a {thing} is {far} on the {side}",
+];
 /// Something is about, but there is room.
 pub const ROOM: Pool = &[
     "I still have room ahead",
@@ -256,6 +292,15 @@ pub const UNSEEN: Pool = &[
     "the way ahead may not stay free",
     "I may not see everything ahead",
     "it is not sure what comes next",
+];
+/// The same at a junction.
+pub const UNSEEN_JUNCTION: Pool = &[
+    "I cannot see all of the junction ahead",
+    "someone may come at the junction",
+    "I am not sure who comes at the junction",
+    "I may not see everyone at the junction",
+    "the junction ahead may not stay free",
+    "I come to a junction and cannot see all of it",
 ];
 
 /// KEEP.
@@ -329,7 +374,8 @@ pub const PASS: Pool = &["to pass the {thing}", "to get past the {thing}", "to g
 /// Why a lane is changed: the route.
 pub const ROUTE: Pool = &["for my route", "as my route goes there", "where my route goes on"];
 
-/// Every pool with its name.
+/// Every pool with its name, for tests.
+#[cfg(test)]
 pub const ALL: &[(&str, Pool)] = &[
     ("lead brakes", LEAD_BRAKES),
     ("lead close", LEAD_CLOSE),
@@ -338,12 +384,14 @@ pub const ALL: &[(&str, Pool)] = &[
     ("lead stands", LEAD_STANDS),
     ("person in way", PERSON_IN_WAY),
     ("person comes", PERSON_COMES),
+    ("person leaves", PERSON_LEAVES),
     ("person beside", PERSON_BESIDE),
     ("red", RED),
     ("yellow", YELLOW),
     ("green", GREEN),
     ("stop sign", STOP_SIGN),
     ("yield sign", YIELD_SIGN),
+    ("line", LINE),
     ("limit", LIMIT),
     ("curve", CURVE),
     ("turning", TURNING),
@@ -357,8 +405,11 @@ pub const ALL: &[(&str, Pool)] = &[
     ("occluder", OCCLUDER),
     ("clear", CLEAR),
     ("clear fast", CLEAR_FAST),
+    ("near", NEAR),
+    ("near slows", NEAR_SLOWS),
     ("room", ROOM),
     ("unseen", UNSEEN),
+    ("unseen junction", UNSEEN_JUNCTION),
     ("keep", KEEP),
     ("accelerate", ACCELERATE),
     ("start", START),

@@ -33,6 +33,8 @@ pub enum Reason {
     Light,
     /// A stop or yield sign.
     Sign,
+    /// A stop line whose sign or light is out of view.
+    Line,
     /// Someone on foot or on a bicycle.
     Person,
     /// A vehicle that crosses.
@@ -47,6 +49,8 @@ pub enum Reason {
     Sight,
     /// Blue lights.
     Emergency,
+    /// A road user that is seen elsewhere than in the way, by its number.
+    Near(usize),
     /// Nothing seen speaks against going on.
     Room,
     /// Something that the frame does not show.
@@ -57,14 +61,17 @@ impl Reason {
     /// The expert's cause as far as the frame shows it; [`Reason::Unseen`] where it does not.
     pub fn told(cause: Cause, facts: &Facts) -> Reason {
         let seen = |shown: bool, reason| if shown { reason } else { Reason::Unseen };
+        let line = if facts.stop_line.is_some() { Reason::Line } else { Reason::Unseen };
         let naming = |agent| Reason::naming(agent, facts).unwrap_or(Reason::Unseen);
         match cause {
             Cause::Free => Reason::Free,
             Cause::Limit => Reason::Limit,
             Cause::Curve if turn_within(facts, 40.0) => Reason::Turn,
             Cause::Curve => Reason::Curve,
-            Cause::Light(_) => seen(facts.light.is_some(), Reason::Light),
-            Cause::StopSign => seen(facts.sign.is_some(), Reason::Sign),
+            Cause::Light(_) if facts.light.is_none() => line,
+            Cause::Light(_) => Reason::Light,
+            Cause::StopSign if facts.sign.is_none() => line,
+            Cause::StopSign => Reason::Sign,
             Cause::Lead(agent) | Cause::Pedestrian(agent) | Cause::Crossing(agent) | Cause::Emergency(agent) => {
                 naming(agent)
             }
@@ -88,7 +95,8 @@ impl Reason {
             (is(&facts.emergency), Reason::Emergency),
             (is(&facts.occluder), Reason::Sight),
         ];
-        found.into_iter().find(|f| f.0).map(|f| f.1)
+        let near = facts.seen.iter().any(|o| o.agent == agent).then_some(Reason::Near(agent));
+        found.into_iter().find(|f| f.0).map(|f| f.1).or(near)
     }
 }
 
@@ -136,7 +144,6 @@ pub(super) fn turn_within(facts: &Facts, metres: f32) -> bool {
 /// Whether the facts hold a reason and it goes with the action.
 fn explains(facts: &Facts, action: MetaAction, reason: Reason) -> bool {
     let slows = slows(action);
-    let person = |risky: bool| facts.person.is_some_and(|p| p.in_way || p.toward || !risky);
     match reason {
         Reason::Free => !slows && clear(facts),
         Reason::Limit if slows => facts.limit_sign.is_some_and(|l| f32::from(l.0) / 3.6 < facts.speed),
@@ -156,14 +163,23 @@ fn explains(facts: &Facts, action: MetaAction, reason: Reason) -> bool {
             Some(_) => slows,
             None => false,
         },
+        Reason::Line => slows && facts.stop_line.is_some(),
         Reason::Sign => slows && facts.sign.is_some(),
-        Reason::Person => slows && person(true) || action.speed == SpeedAction::Keep && person(false),
+        Reason::Person => facts.person.is_some_and(|p| match action.speed {
+            SpeedAction::Decelerate | SpeedAction::Stop => p.in_way || p.toward,
+            // One who is beside and stays there, or who walks out of the way.
+            SpeedAction::Keep => !p.toward && (!p.in_way || p.away),
+            SpeedAction::Accelerate => p.in_way && p.away,
+        }),
         Reason::Crossing => slows && facts.crossing.is_some(),
         Reason::CutIn => slows && facts.cut_in.is_some(),
         Reason::Oncoming => slows && facts.oncoming.is_some(),
         Reason::Obstacle => facts.obstacle.is_some() && (slows || action.path != PathAction::Straight),
         Reason::Sight => slows && facts.occluder.is_some(),
         Reason::Emergency => facts.emergency.is_some() && (slows || action.path != PathAction::Straight),
+        Reason::Near(agent) => {
+            action.speed != SpeedAction::Accelerate && facts.seen.iter().any(|o| o.agent == agent && o.gap < 60.0)
+        }
         Reason::Room | Reason::Unseen => false,
     }
 }
@@ -191,7 +207,7 @@ fn derived(facts: &Facts, action: MetaAction) -> Reason {
     }
     let list: &[Reason] = match action.speed {
         _ if changes => &[Reason::Obstacle, Reason::Lead, Reason::Free],
-        SpeedAction::Accelerate => &[Reason::Lead, Reason::Light, Reason::Free],
+        SpeedAction::Accelerate => &[Reason::Person, Reason::Lead, Reason::Light, Reason::Free],
         _ if turns(action) => &[Reason::Lead, Reason::Turn, Reason::Curve, Reason::Light, Reason::Free],
         _ => &[Reason::Lead, Reason::Light, Reason::Person, Reason::Free],
     };

@@ -85,13 +85,16 @@ fn cause(facts: &Facts, action: MetaAction, reason: Reason, rng: &mut Rng) -> St
             };
             (pool, ("", distance, Side::Left))
         }
+        Reason::Line => (p::LINE, ("", facts.stop_line.unwrap_or(0.0), Side::Left)),
         Reason::Sign => {
             let stop = facts.sign.is_none_or(|s| is_stop(s.0));
             let pool = if stop { p::STOP_SIGN } else { p::YIELD_SIGN };
             (pool, ("", facts.sign.map_or(0.0, |s| s.1), Side::Left))
         }
         Reason::Person => {
+            let slows = matches!(action.speed, SpeedAction::Decelerate | SpeedAction::Stop);
             let pool = match facts.person {
+                Some(person) if !slows && person.in_way => p::PERSON_LEAVES,
                 Some(person) if person.in_way => p::PERSON_IN_WAY,
                 Some(person) if person.toward => p::PERSON_COMES,
                 _ => p::PERSON_BESIDE,
@@ -107,7 +110,13 @@ fn cause(facts: &Facts, action: MetaAction, reason: Reason, rng: &mut Rng) -> St
         },
         Reason::Sight => (p::OCCLUDER, vehicle(facts.occluder)),
         Reason::Emergency => (p::EMERGENCY, vehicle(facts.emergency)),
+        Reason::Near(agent) => {
+            let other = facts.seen.iter().find(|o| o.agent == agent).copied();
+            let slows = action.speed != SpeedAction::Keep;
+            (if slows { p::NEAR_SLOWS } else { p::NEAR }, vehicle(other))
+        }
         Reason::Room => (p::ROOM, vehicle(None)),
+        Reason::Unseen if facts.road.junction.is_some_and(|j| j.0 < 30.0) => (p::UNSEEN_JUNCTION, vehicle(None)),
         Reason::Unseen => (p::UNSEEN, vehicle(None)),
     };
     fill(pool, thing, gap, side, rng)

@@ -153,17 +153,25 @@ pub fn decide<'m>(scene: &Scene<'_>, memory: &'m mut Memory) -> Option<&'m Decis
     let lines = rules::holds(scene, route, memory);
     let reference = caps.speed.iter().take(60).map(|c| c.0).fold(5.0f32, f32::max);
     let emergency = propose::emergency_behind(&others, ego);
+    // Where another lane leads the same way, the shoulder and the oncoming lane are for emergencies.
+    let several = propose::beside(scene, route, ego.s, 1).or(propose::beside(scene, route, ego.s, -1)).is_some();
     let mut best: Option<(f32, Aim, Lateral, Rollout, Option<f32>)> = None;
     for proposal in propose::proposals(scene, route, &others, ego, &caps) {
         let propose::Proposal { aim, lateral } = proposal;
+        let caps = caps.shifting(&lateral.shifts, lateral.from[1]);
         let meetings = rollout::meetings(&others, &lateral, ego);
-        let off = score::beside_lanes(scene, route, &lateral, ego, 60.0);
+        let (off, outside) = score::beside_lanes(scene, route, &lateral, ego, 60.0);
+        let off = (off, outside.min(40.0) * if several { 0.5 } else { 0.06 });
         let line = |s: f32| rules::waiting_line(scene, route, s);
         let mut holds = lines.clone();
         holds.extend(rollout::crossings(&meetings, ego, &caps, 0.9, line));
+        // On the way aside the speed is kept, there ego is slow enough to be passed.
+        let keep = (ego.v / caps.at(ego.s).0.max(1.0)).min(0.9);
+        let there = lateral.shifts.first().is_some_and(|shift| (shift.to - scene.lat[0]).abs() < 0.8);
+        let aside = if there { [0.45, 0.25, 0.12] } else { [keep, 0.5, 0.25] };
         let shares = match aim {
             Aim::Centre => &SHARES[..],
-            Aim::Aside(..) => &[0.5, 0.25, 0.05][..],
+            Aim::Aside(..) => &aside[..],
             Aim::Around(..) => &[1.0, 0.6, 0.3][..],
             _ => &[1.0, 0.5][..],
         };

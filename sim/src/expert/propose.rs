@@ -81,8 +81,13 @@ pub fn proposals(scene: &Scene<'_>, route: &Path, others: &[Other], ego: Ego, ca
         }
     }
     if let Some((who, to)) = give_room(others, ego) {
-        list.push(simple(Aim::Around(-1, who), to));
-        list.push(simple(Aim::Around(-1, who), to - 0.4));
+        for (to, share) in [(to, 1.0), (to, 0.6), (to - 0.4, 0.6)] {
+            let mut proposal = simple(Aim::Around(-1, who), to);
+            for shift in &mut proposal.lateral.shifts {
+                shift.end = shift.start + share * (shift.end - shift.start);
+            }
+            list.push(proposal);
+        }
     }
     let beside = |side: i8| beside(scene, route, ego.s, side);
     for side in [1i8, -1] {
@@ -148,7 +153,24 @@ fn blocking(others: &[Other], ego: Ego, caps: &Caps) -> Option<Group> {
             Some(_) => break,
         }
     }
-    group
+    let mut group = group?;
+    // What stands beside with no room for ego in between belongs to it.
+    let gap = 2.0 * ego.half[1] + 0.7;
+    for _ in 0..4 {
+        for o in others.iter().filter(|o| o.still) {
+            if o.s[0] + o.along[0] < group.start - 3.0 || o.s[0] - o.along[0] > group.end + 3.0 {
+                continue;
+            }
+            let (left, right) = (o.lat[0] + o.across[0], o.lat[0] - o.across[0]);
+            if left > group.left && right < group.left + gap {
+                group.left = left;
+            }
+            if right < group.right && left > group.right - gap {
+                group.right = right;
+            }
+        }
+    }
+    Some(group)
 }
 
 /// Somebody oncoming who uses a part of ego's lane, and the offset at which it has room.
@@ -171,7 +193,9 @@ fn give_room(others: &[Other], ego: Ego) -> Option<(Who, f32)> {
 fn around(aim: Aim, from: [f32; 3], ego: Ego, group: &Group, to: f32) -> Proposal {
     let v = ego.v.max(4.0);
     let out = 0.8 * Lateral::comfortable(to - from[1], v);
-    let reached = (group.start - ego.half[0] - 0.5).max(ego.s + 6.0);
+    // Wheels turn only so far: a cubic's curvature is 6 d / l² at its ends.
+    let least = (6.0 * (to - from[1]).abs() / 0.23).sqrt().max(3.0);
+    let reached = (group.start - ego.half[0] - 1.5).max(ego.s + least);
     let start = (reached - out).max(ego.s);
     let leave = (group.end + ego.half[0] + 0.8).max(reached);
     let back = 0.8 * Lateral::comfortable(to, v.clamp(5.0, 9.0));
@@ -186,7 +210,7 @@ pub fn lane_width(scene: &Scene<'_>, route: &Path, s: f32) -> f32 {
 }
 
 /// Offset of the middle of the lane beside the route's, in the same direction.
-fn beside(scene: &Scene<'_>, route: &Path, s: f32, side: i8) -> Option<f32> {
+pub fn beside(scene: &Scene<'_>, route: &Path, s: f32, side: i8) -> Option<f32> {
     let lane = route.lane[route.index(s)];
     if lane == NO_LANE {
         return None;

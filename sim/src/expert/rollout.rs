@@ -167,7 +167,8 @@ fn wish(
     let cap = (cap * share).max(0.5);
     let mut best = (free(v, cap, 2.0), if v > 0.85 * cap { why } else { Cause::Free });
     if v > cap + 0.3 {
-        best.0 = best.0.min((-(v - cap) / 0.7).max(-2.5));
+        let hardest = if share < 0.2 { -7.5 } else { -2.5 };
+        best.0 = best.0.min((-(v - cap) / 0.7).max(hardest));
     }
     let mut offer = |accel: f32, cause: Cause| {
         if accel < best.0 {
@@ -188,10 +189,11 @@ fn wish(
     }
     for meeting in meetings {
         let other = meeting.other;
-        let (at, lead) = match meeting.joins {
-            _ if meeting.within >> k & 1 == 1 => (other.s[k], other.speed[k]),
+        // For who joins later, room is made gently.
+        let (at, lead, least) = match meeting.joins {
+            _ if meeting.within >> k & 1 == 1 => (other.s[k], other.speed[k], f32::MIN),
             Some((first, speed)) if k < first && first - k <= 16 => {
-                (other.s[first] - speed * (first - k) as f32 * STEP, speed)
+                (other.s[first] - speed * (first - k) as f32 * STEP, speed, -2.0)
             }
             _ => continue,
         };
@@ -200,12 +202,12 @@ fn wish(
         }
         let gap = at - other.along[k] - front;
         let (parameters, cause) = match other.who {
-            Who::Prop(_) => ([2.0, 3.0, 7.5, 0.5], Cause::Obstacle(other.who)),
-            Who::Agent(_) if other.still => ([2.0, 3.0, 7.5, 0.5], Cause::Obstacle(other.who)),
+            Who::Prop(_) => ([2.0, 3.0, 12.0, 0.2], Cause::Obstacle(other.who)),
+            Who::Agent(_) if other.still => ([2.0, 3.0, 12.0, 0.2], Cause::Obstacle(other.who)),
             Who::Agent(i) if other.kind.is_pedestrian() => ([2.0, 3.0, 2.5, 0.8], Cause::Pedestrian(i)),
             Who::Agent(i) => ([2.0, 3.0, 2.5, 1.1], Cause::Lead(i)),
         };
-        offer(idm(v, cap, gap, lead.max(-8.0), parameters), cause);
+        offer(idm(v, cap, gap, lead.max(-8.0), parameters).max(least), cause);
     }
     best
 }

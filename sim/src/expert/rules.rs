@@ -1,6 +1,7 @@
 //! What road and rules ask of ego: speeds along the route, and places where it has to stand.
 
 use super::forecast::{Other, Who};
+use super::lateral::Shift;
 use super::{Cause, Memory};
 use crate::batch::Scene;
 use crate::path::Path;
@@ -29,6 +30,31 @@ impl Caps {
     pub fn at(&self, s: f32) -> (f32, Cause) {
         let i = ((s - self.from).max(0.0) as usize).min(self.speed.len() - 1);
         self.speed[i]
+    }
+
+    /// The same for a profile that shifts sideways: sharp shifts are driven slowly.
+    pub fn shifting(&self, shifts: &[Shift], from: f32) -> Caps {
+        let mut caps = self.clone();
+        let mut before = from;
+        for shift in shifts {
+            let length = (shift.end - shift.start).max(1.0);
+            let bend = 6.0 * (shift.to - before).abs() / (length * length);
+            caps.lower(shift.start, shift.end, (LATERAL / bend.max(1e-3)).sqrt().max(1.5), Cause::Curve);
+            before = shift.to;
+        }
+        caps.slow_in_time();
+        caps
+    }
+
+    /// Speeds from which one can slow down to the next.
+    fn slow_in_time(&mut self) {
+        for i in (0..self.speed.len() - 1).rev() {
+            let (next, cause) = self.speed[i + 1];
+            let reachable = (next * next + 2.0 * SLOWING).sqrt();
+            if reachable < self.speed[i].0 {
+                self.speed[i] = (reachable, cause);
+            }
+        }
     }
 
     fn lower(&mut self, first: f32, last: f32, speed: f32, cause: Cause) {
@@ -83,13 +109,7 @@ pub fn caps(scene: &Scene<'_>, route: &Path, others: &[Other]) -> Caps {
             }
         }
     }
-    for i in (0..LOOK - 1).rev() {
-        let (next, cause) = caps.speed[i + 1];
-        let reachable = (next * next + 2.0 * SLOWING).sqrt();
-        if reachable < caps.speed[i].0 {
-            caps.speed[i] = (reachable, cause);
-        }
-    }
+    caps.slow_in_time();
     caps
 }
 

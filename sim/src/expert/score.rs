@@ -145,8 +145,8 @@ pub struct Points {
     pub touch: Option<f32>,
 }
 
-/// Scores a rollout. `reference` is the speed that would be full progress, `off` and `outside` are metres of
-/// [`beside_lanes`].
+/// Scores a rollout. `reference` is the speed that would be full progress, `off` the metres off the road,
+/// `outside` the points that leaving the lanes costs.
 pub fn score(
     (ego, route, others): (Ego, &Path, &[Other]),
     lateral: &Lateral,
@@ -162,7 +162,7 @@ pub fn score(
     } else if let Some((t, _)) = first_touch(ego, route, lateral, rollout, others, 3) {
         total -= 1.0 + (5.0 - t).max(0.0);
     }
-    total -= 8.0 * off.min(10.0) + 0.15 * outside.min(40.0);
+    total -= 8.0 * off.min(10.0) + outside;
     let progress = (rollout.s[STEPS - 1] - ego.s) / (reference * STEP * (STEPS - 1) as f32);
     total += 20.0 * progress;
     let hardest = rollout.a.iter().take(12).fold(0.0f32, |m, &a| m.min(a));

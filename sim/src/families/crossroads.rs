@@ -108,6 +108,9 @@ impl Crossroads {
     /// A driver on `route` at `speed` that meets ego's way `late` seconds after ego, were ego to keep its start speed;
     /// nothing where the ways do not meet or the driver would start off its route. Returns its index.
     pub fn meeting(&self, stage: &mut Stage, kind: AgentKind, route: &[usize], speed: f32, late: f32) -> Option<usize> {
+        if route.is_empty() {
+            return None;
+        }
         let way = self.way(&stage.net);
         let other = Curve::of_route(&stage.net.map, route);
         let (own, its) = meet(&way, &other)?;

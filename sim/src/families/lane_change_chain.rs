@@ -16,12 +16,18 @@ pub const FAMILY: Family = Family {
 
 fn make(seed: u64) -> Scenario {
     let mut stage = Stage::new(&FAMILY, seed, 0);
+    let duration = scene(&mut stage, true);
+    stage.finish(&FAMILY, seed, duration)
+}
+
+/// Builds the scene and gives its duration; `tight` puts somebody beside ego wherever it would change.
+pub fn scene(stage: &mut Stage, tight: bool) -> f32 {
     let speed = stage.draw.range(9.0, 14.0);
     let limit = stage.draw.pick(&[13.9, 16.7, 19.4f32]).max(speed);
     let lanes = stage.draw.int(3, 4);
     let mut cross = cross_section(&stage.draw, lanes, 0, limit);
     cross.bike = 0.0;
-    let changes = stage.draw.int(2, lanes - 1);
+    let changes = if tight { stage.draw.int(2, lanes - 1) } else { stage.draw.int(1, lanes - 1) };
     let leftward = stage.draw.chance(0.5);
     let spare = lanes - 1 - changes;
     let first = if leftward { lanes - 1 - stage.draw.int(0, spare) } else { stage.draw.int(0, spare) };
@@ -70,7 +76,8 @@ fn make(seed: u64) -> Scenario {
         served.push(to);
         // Whoever would be beside ego when it changes, and others around.
         let pace = speed * stage.draw.range(0.9, 1.15);
-        let mut s = at - pace * (at - start) / speed + stage.draw.range(-2.5, 2.0);
+        let mut s = at - pace * (at - start) / speed
+            + if tight { stage.draw.range(-2.5, 2.0) } else { stage.draw.range(-40.0, 30.0) };
         let kind = stage.traffic_kind();
         let before = s + 7.0 + pace * stage.draw.range(0.9, 2.5);
         stage.drive(kind, &along(to), before.min(length - 10.0), pace);
@@ -95,5 +102,5 @@ fn make(seed: u64) -> Scenario {
         stage.drive(kind, &along(first), start + stage.draw.range(32.0, 50.0), pace);
     }
     stage.dress(&[(&axis, &cross)], 0.5);
-    stage.finish(&FAMILY, seed, 2.8 * length / speed)
+    2.8 * (length - 140.0) / speed
 }

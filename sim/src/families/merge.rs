@@ -20,9 +20,15 @@ const GORE: f32 = 26.0;
 
 fn make(seed: u64) -> Scenario {
     let mut stage = Stage::new(&FAMILY, seed, 0);
+    let duration = scene(&mut stage, true);
+    stage.finish(&FAMILY, seed, duration)
+}
+
+/// Builds the scene and gives its duration; `tight` puts somebody beside ego where it would join.
+pub fn scene(stage: &mut Stage, tight: bool) -> f32 {
     let speed = stage.draw.range(9.5, 13.0);
     let limit = stage.draw.pick(&[16.7, 19.4, 22.2]);
-    let ramp = Ramp::build(&mut stage, limit);
+    let ramp = Ramp::build(stage, limit);
     stage.ego(&ramp.route, START, speed);
 
     let way = Curve::of_route(&stage.net.map, &ramp.route);
@@ -35,7 +41,12 @@ fn make(seed: u64) -> Scenario {
         let line = Curve::of_route(&stage.net.map, &route);
         let place = way.at(ramp.slide_at);
         let meets = line.project([place[0], place[1]]);
-        let mut s = meets - pace * late / speed + if lane + 1 == lanes { stage.draw.range(-2.0, 3.0) } else { 12.0 };
+        let mut s = meets - pace * late / speed
+            + match tight {
+                true if lane + 1 == lanes => stage.draw.range(-2.0, 3.0),
+                true => 12.0,
+                false => stage.draw.range(-40.0, 30.0),
+            };
         let first = stage.traffic_kind();
         // One before, so that the lane is in use from the start.
         stage.drive(first, &route, s + 8.0 + pace * stage.draw.range(1.0, 1.8), pace);
@@ -53,7 +64,7 @@ fn make(seed: u64) -> Scenario {
     let wide = Cross { forward: lanes + 1, ..ramp.cross };
     let narrow = Cross { forward: 1, ..ramp.cross };
     stage.dress(&[(&axis, &wide), (&ramp_axis, &narrow)], 4.0);
-    stage.finish(&FAMILY, seed, 2.5 * way.length() / speed)
+    2.5 * way.length() / speed
 }
 
 /// A carriageway with a ramp on its right.

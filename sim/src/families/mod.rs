@@ -26,6 +26,7 @@ mod lead_hard_brake;
 mod merge;
 mod obstacle_bypass;
 mod occluded_pedestrian;
+mod open_road;
 mod pedestrian_dart_out;
 mod red_light_runner;
 mod right_turn;
@@ -71,6 +72,7 @@ pub const ALL: &[Family] = &[
     dos_sudden_brake::FAMILY,
     dos_left_turn::FAMILY,
     dos_red_light_infraction::FAMILY,
+    open_road::FAMILY,
 ];
 
 /// The family of a name.

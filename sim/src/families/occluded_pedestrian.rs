@@ -30,8 +30,9 @@ fn make(seed: u64) -> Scenario {
     let at = 10.0 + speed * stage.draw.range(2.6, 4.0);
     if vehicle {
         let kind = stage.draw.pick(&[AgentKind::Van, AgentKind::Van, AgentKind::Truck]);
-        let half = 0.5 * stage.size(kind)[0];
-        stage.park(kind, street.pose(at - 1.2 - half, cross.shoulder_centre()));
+        let cover = stage.park(kind, street.pose(at, cross.shoulder_centre()));
+        let half = 0.5 * stage.agents[cover].size[0];
+        stage.agents[cover].pose = street.pose(at - 1.2 - half, cross.shoulder_centre());
         street.parked(&mut stage, (at + 5.0, at + 40.0), 0.5);
         street.parked(&mut stage, (at - 45.0, at - 14.0), 0.5);
     } else {

@@ -2,7 +2,7 @@
 
 use super::curve::{Curve, shifted};
 use super::roads::clear_of_road;
-use crate::scenario::{Agent, Control, Map, Point};
+use crate::scenario::{Agent, Map, Point};
 
 /// Corners of an oriented rectangle, grown by a margin.
 pub fn corners(pose: [f32; 3], size: [f32; 2], margin: f32) -> [Point; 4] {
@@ -56,14 +56,14 @@ pub fn is_free(map: &Map, agents: &[Agent], pose: [f32; 3], size: [f32; 2]) -> b
         && (0..steps).all(clear)
 }
 
-/// Keeps, of every pair of road users that would start too near each other, the first; walkers stay. `hazard` is the index
+/// Keeps, of every pair of road users that would start too near each other, the first. `hazard` is the index
 /// of one of them, before and after.
 pub fn unclash(agents: &mut Vec<Agent>, hazard: &mut Option<usize>) {
     let mut kept: Vec<Agent> = Vec::new();
     let mut found = None;
     for (i, agent) in agents.drain(..).enumerate() {
         let own = footprint(&agent, 0.3);
-        if agent.control == Control::Walk || !kept.iter().any(|k| overlap(&own, &footprint(k, 0.3))) {
+        if !kept.iter().any(|k| overlap(&own, &footprint(k, 0.3))) {
             if *hazard == Some(i) {
                 found = Some(kept.len());
             }

@@ -2,7 +2,7 @@
 
 use super::idm::Ahead;
 use crate::batch::{SceneMut, flag};
-use crate::path::Path;
+use crate::path::{Path, STRAY};
 use crate::world::LANES;
 
 /// Metres beside the own box that should stay free.
@@ -14,6 +14,10 @@ const MOST: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Near {
     list: [u16; MOST],
+    /// Metres ahead along the driver's heading.
+    forward: [f32; MOST],
+    /// Metres to the left.
+    left: [f32; MOST],
     count: usize,
 }
 
@@ -34,20 +38,23 @@ pub(super) fn reach(v: f32) -> f32 {
 pub(super) fn near(scene: &SceneMut<'_>, i: usize) -> Near {
     let (x, y, cos, sin) = (scene.x[i], scene.y[i], scene.cos[i], scene.sin[i]);
     let far = reach(scene.v[i]) + scene.world.half_length[i] + 15.0;
-    let mut near = Near { list: [0; MOST], count: 0 };
+    let mut near = Near { list: [0; MOST], forward: [0.0; MOST], left: [0.0; MOST], count: 0 };
     let padded = scene.world.half_length.len();
     for block in (0..padded).step_by(LANES) {
         let (xs, ys) = (&scene.x[block..block + LANES], &scene.y[block..block + LANES]);
         let flags = &scene.flags[block..block + LANES];
-        let mut hits = [0_u32; LANES];
+        let (mut forward, mut left, mut hits) = ([0.0_f32; LANES], [0.0_f32; LANES], [0_u32; LANES]);
         for k in 0..LANES {
             let (dx, dy) = (xs[k] - x, ys[k] - y);
-            let seen = (dx * dx + dy * dy < far * far) & (dx * cos + dy * sin > -25.0);
+            forward[k] = dx * cos + dy * sin;
+            left[k] = dy * cos - dx * sin;
+            let seen = (dx * dx + dy * dy < far * far) & (forward[k] > -25.0);
             hits[k] = u32::from(seen) & flags[k] & flag::PRESENT;
         }
         for (k, &hit) in hits.iter().enumerate() {
             if hit != 0 && near.count < MOST && block + k != i {
                 near.list[near.count] = (block + k) as u16;
+                (near.forward[near.count], near.left[near.count]) = (forward[k], left[k]);
                 near.count += 1;
             }
         }
@@ -100,13 +107,21 @@ pub(super) fn origin(scene: &SceneMut<'_>, i: usize) -> (f32, f32, f32, f32, f32
 /// Shows a driver all others in its corridor, which spans from where it is to where it is moving sideways.
 #[inline]
 pub(super) fn along(scene: &SceneMut<'_>, i: usize, path: &Path, near: &Near, ahead: &mut Ahead) {
-    let _ = path;
     let number = scene.path[i] as usize;
     let (s, half) = (scene.s[i], scene.world.half_length[i]);
     let (low, high) = corridor(scene, i);
     let far = reach(scene.v[i]);
     let from = origin(scene, i);
-    for j in near.iter() {
+    // While the path is straight, who is far enough to the side need not be measured along it.
+    let straight = if scene.lat_left[i] > 0.0 { 0.0 } else { path.straight[path.index(s)] };
+    let aside = (low - scene.lat[i] - STRAY, high - scene.lat[i] + STRAY);
+    for (n, &j) in near.list[..near.count].iter().enumerate() {
+        let j = j as usize;
+        let (forward, left, radius) = (near.forward[n], near.left[n], scene.world.radius[j]);
+        let off = left - radius > aside.1 || left + radius < aside.0;
+        if forward < -10.0 || (off && forward + radius < straight) {
+            continue;
+        }
         if j == 0 && scene.flags[i] & flag::IGNORES_EGO != 0 {
             continue;
         }

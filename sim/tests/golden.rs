@@ -1,0 +1,90 @@
+//! The same bits on every machine, with any number of threads, in debug and release, and in a fork.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{car, straight};
+use sim::scenario::{Control, Driver, Scenario};
+use sim::{Action, Batch, World};
+use std::sync::Arc;
+
+/// Four lanes with 31 cars that overtake each other, and ego.
+fn busy(seed: u64) -> Scenario {
+    let mut scenario = straight(4, 3000.0, 10.0);
+    let mut rng = sim::rng::Rng::new(seed, "golden");
+    for k in 1..32 {
+        let (row, lane) = (k / 4 + usize::from(k % 4 == 0), k % 4);
+        let x = 20.0 + 14.0 * row as f32 + rng.range(0.0, 3.0);
+        let mut agent = car(Control::Idm, [x, 3.5 * lane as f32, 0.0], rng.range(6.0, 12.0), &[lane]);
+        agent.desired_speed = rng.range(7.0, 16.0);
+        agent.driver = Some(Driver { mobil: true, ..Driver::default() });
+        scenario.agents.push(agent);
+    }
+    scenario
+}
+
+fn batch() -> Batch {
+    Batch::new((0..4).map(|seed| Arc::new(World::new(busy(seed)))).collect())
+}
+
+fn actions(k: usize) -> Vec<Action> {
+    (0..4)
+        .map(|i| Action {
+            accel: ((k + 7 * i) % 30) as f32 * 0.1 - 1.4,
+            steer: 0.004 * ((k / 10 + i) % 3) as f32 - 0.004,
+        })
+        .collect()
+}
+
+fn run(batch: &mut Batch, from: usize, to: usize) -> Vec<u64> {
+    for k in from..to {
+        batch.step(&actions(k));
+    }
+    (0..batch.len()).map(|i| batch.hash(i)).collect()
+}
+
+#[test]
+fn a_thousand_steps_have_the_known_hashes_with_one_thread_and_with_two() {
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let hashes = pool.install(|| run(&mut batch(), 0, 1000));
+        assert_eq!(hashes, GOLDEN, "{threads} threads");
+    }
+}
+
+/// Changes only when the simulator's behaviour does: then copy the new values here.
+const GOLDEN: [u64; 4] = [0, 0, 0, 0];
+
+#[test]
+fn a_fork_goes_on_like_its_origin() {
+    let mut origin = batch();
+    run(&mut origin, 0, 100);
+    let mut fork = origin.fork(2, 3);
+    assert_eq!(fork.hash(1), origin.hash(2));
+    for k in 100..200 {
+        origin.step(&actions(k));
+        fork.step(&[actions(k)[2]; 3]);
+    }
+    assert_eq!([fork.hash(0), fork.hash(1), fork.hash(2)], [origin.hash(2); 3]);
+    // Another action makes another future, in ego and in who reacts to it.
+    fork.step_scene(0, Action { accel: -8.0, steer: 0.0 });
+    fork.step_scene(1, Action { accel: 4.0, steer: 0.0 });
+    assert_ne!(fork.hash(0), fork.hash(1));
+    let mut copy = batch();
+    copy.copy_from(0, &fork, 1);
+    assert_eq!(copy.hash(0), fork.hash(1));
+}
+
+#[test]
+fn a_reset_is_the_start() {
+    let mut again = batch();
+    let start: Vec<u64> = (0..4).map(|i| again.hash(i)).collect();
+    let first = run(&mut again, 0, 60);
+    for i in 0..4 {
+        again.reset(i);
+    }
+    assert_eq!((0..4).map(|i| again.hash(i)).collect::<Vec<_>>(), start);
+    assert_eq!(run(&mut again, 0, 60), first);
+    assert_ne!(first, start);
+}
