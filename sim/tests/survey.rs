@@ -1,7 +1,7 @@
 //! Scratch.
 mod common;
 use sim::batch::flag;
-use sim::{families, World, Batch};
+use sim::{Batch, World, families};
 use std::sync::Arc;
 #[test]
 fn survey() {
@@ -22,15 +22,31 @@ fn survey() {
                     if sc.flags[i] & flag::CRASHED != 0 && !crashed.iter().any(|c: &(usize, usize)| c.0 == i) {
                         crashed.push((i, k));
                     }
-                    let moves = !matches!(world.agents[i].control, sim::scenario::Control::Static) && sc.flags[i] & flag::STARTED != 0 && sc.present(i) && sc.flags[i] & flag::CRASHED == 0;
-                    if moves && world.agents[i].control == sim::scenario::Control::Idm && sc.waiting[i] > maxwait.0 { maxwait = (sc.waiting[i], i, k); }
+                    let moves = !matches!(world.agents[i].control, sim::scenario::Control::Static)
+                        && sc.flags[i] & flag::STARTED != 0
+                        && sc.present(i)
+                        && sc.flags[i] & flag::CRASHED == 0;
+                    if moves && world.agents[i].control == sim::scenario::Control::Idm && sc.waiting[i] > maxwait.0 {
+                        maxwait = (sc.waiting[i], i, k);
+                    }
                 }
-                if sc.head.done { break; }
+                if sc.head.done {
+                    break;
+                }
                 steps = k;
             }
             let sc = batch.scene(0);
-            let ev: Vec<String> = sc.head.log.events().iter().map(|e| format!("{:?}@{}({})", e.kind, e.step, e.other)).collect();
-            line += &format!("  {seed}: n={} paths={} steps={steps} v={:.1} prog={:.0}/{:.0} crashed={crashed:?} wait={maxwait:?} {}\n", sc.agents(), world.paths.len(), sc.v[0], sc.head.progress, world.goal, ev.join(" "));
+            let ev: Vec<String> =
+                sc.head.log.events().iter().map(|e| format!("{:?}@{}({})", e.kind, e.step, e.other)).collect();
+            line += &format!(
+                "  {seed}: n={} paths={} steps={steps} v={:.1} prog={:.0}/{:.0} crashed={crashed:?} wait={maxwait:?} {}\n",
+                sc.agents(),
+                world.paths.len(),
+                sc.v[0],
+                sc.head.progress,
+                world.goal,
+                ev.join(" ")
+            );
         }
         println!("{}\n{line}", family.name);
     }

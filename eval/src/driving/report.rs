@@ -92,10 +92,8 @@ pub fn report(policy: &str, suite: &str, mut routes: Vec<RouteScore>, bootstrap:
         values.extend(Ability::ALL.map(|a| ability::success(r, a).and_then(share)));
         values
     };
-    let rows: Vec<Vec<(f64, f64)>> = routes
-        .iter()
-        .map(|r| columns(r).into_iter().map(|v| v.map_or((0.0, 0.0), |v| (v, 1.0))).collect())
-        .collect();
+    let rows: Vec<Vec<(f64, f64)>> =
+        routes.iter().map(|r| columns(r).into_iter().map(|v| v.map_or((0.0, 0.0), |v| (v, 1.0))).collect()).collect();
     let groups: Vec<&[(f64, f64)]> = rows.iter().map(Vec::as_slice).collect();
     let figures = means(&groups, 11 + Ability::ALL.len(), bootstrap);
     let figure = |i: usize| figures.get(i).copied().flatten();

@@ -57,12 +57,8 @@ pub fn driven(world: &World, now: [f32; 3], speed: f32, future: &[[f32; 3]]) -> 
 pub fn planned(scene: &Scene, plan: &Trajectory) -> Result<Driven, LabelError> {
     let now = [scene.x[0], scene.y[0], scene.heading[0]];
     let frame = Pose::new(f64::from(now[0]), f64::from(now[1]), f64::from(now[2]));
-    let world: Vec<[f32; 3]> = plan
-        .poses
-        .iter()
-        .map(|p| p.out_of_frame(frame))
-        .map(|p| [p.x as f32, p.y as f32, p.heading as f32])
-        .collect();
+    let world: Vec<[f32; 3]> =
+        plan.poses.iter().map(|p| p.out_of_frame(frame)).map(|p| [p.x as f32, p.y as f32, p.heading as f32]).collect();
     driven(scene.world, now, scene.v[0], &world)
 }
 

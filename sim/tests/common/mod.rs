@@ -57,8 +57,7 @@ pub fn scenario(lanes: Vec<Lane>, agents: Vec<Agent>) -> Scenario {
 
 /// A straight road to the east with so many lanes beside each other, the rightmost first, and ego at x = 20 in lane 0.
 pub fn straight(lanes: usize, length: f32, ego_speed: f32) -> Scenario {
-    let mut all: Vec<Lane> =
-        (0..lanes).map(|k| lane([0.0, 3.5 * k as f32], [length, 3.5 * k as f32])).collect();
+    let mut all: Vec<Lane> = (0..lanes).map(|k| lane([0.0, 3.5 * k as f32], [length, 3.5 * k as f32])).collect();
     for (k, lane) in all.iter_mut().enumerate() {
         lane.left = (k + 1 < lanes).then_some(k + 1);
         lane.right = k.checked_sub(1);
