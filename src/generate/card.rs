@@ -1,9 +1,9 @@
 //! The data card: what a set holds, how it was made, and how far the prompt alone would get.
 
-use super::balance;
 use super::{Recipe, Split};
 use data::{Content, Sample};
 use serde::Serialize;
+use sim::describe::balance;
 use std::{collections::BTreeMap, fmt::Write};
 
 /// What one part holds.
@@ -30,12 +30,12 @@ pub struct Counts {
     #[serde(skip)]
     seen: std::collections::BTreeSet<String>,
     #[serde(skip)]
-    cells: Vec<balance::Cell>,
+    cells: Vec<balance::Moment>,
 }
 
 impl Counts {
     /// Counts a record.
-    pub fn add(&mut self, sample: &Sample, cell: &balance::Cell) {
+    pub fn add(&mut self, sample: &Sample, cell: &balance::Moment) {
         let mut count = |map: fn(&mut Counts) -> &mut BTreeMap<String, usize>, key: &str| {
             *map(self).entry(key.to_owned()).or_default() += 1;
         };
@@ -66,8 +66,9 @@ pub fn markdown(recipe: &Recipe, command: &str, parts: &[(Split, Counts)]) -> St
     );
     text.push_str("Licence: the set is the program's own output; use it as you like.\n\n");
     text.push_str("| part | records | episodes | moments | texts | blind floor: speed F1 | path F1 | joint |\n|---|---|---|---|---|---|---|---|\n");
+    let fit = parts.first().map_or(&[][..], |(_, c)| &c.cells);
     for (split, c) in parts {
-        let floor = balance::blind_floor(&c.cells);
+        let floor = balance::blind_floor(fit, &c.cells);
         let [speed, path, joint] = [floor.speed_f1, floor.path_f1, floor.joint].map(|v| format!("{:.1}", 100.0 * v));
         let name = split.as_str();
         let _ = writeln!(
@@ -76,7 +77,7 @@ pub fn markdown(recipe: &Recipe, command: &str, parts: &[(Split, Counts)]) -> St
             c.records, c.episodes, c.moments, c.texts
         );
     }
-    text.push_str("\nThe blind floor is the best table from command and speed bin to labels, fitted on the part itself: what a\nmodel that never looks could reach.\n");
+    text.push_str("\nThe blind floor is the best table from command and speed bin to labels, fitted on the first part: what a model\nthat never looks reaches.\n");
     type Pick = fn(&Counts) -> &BTreeMap<String, usize>;
     let tables: [(&str, Pick); 5] = [
         ("speed", |c| &c.speed),

@@ -5,9 +5,9 @@ use crate::error::{Failure, Result};
 use data::{Content, Ego, Image, Labels, Sample};
 use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
 use scene::Pose;
-use serde_json::json;
+use serde_json::{Value, json};
 use sim::{
-    describe::{Reason, Sight, aux, facts, reasoning},
+    describe::{Reason, Sight, aux, facts, qa, reasoning},
     render::{Actor, Frame, Stage},
     scenario::DT,
     view,
@@ -23,6 +23,8 @@ pub struct Described {
     pub sample: Sample,
     /// Its frame.
     pub jpeg: Vec<u8>,
+    /// Questions and answers about it, a key frame of the DriveLM layout, where they are wanted.
+    pub questions: Option<Value>,
 }
 
 /// Buffers that are kept from frame to frame.
@@ -48,7 +50,8 @@ pub fn describe(
     let style = recipe.look.style(moment.seed);
     let frame = buffers.frame.get_or_insert_with(|| Frame::new(true));
     view::look(&scene, 0, stage, &recipe.camera, &style, &mut buffers.actors, frame);
-    let facts = facts(&scene, &Sight::of(&scene, &recipe.camera, &style, frame));
+    let sight = Sight::of(&scene, &recipe.camera, &style, frame);
+    let facts = facts(&scene, &sight);
     let told = moment.decision.as_ref().map(|d| Reason::told(d.around.unwrap_or(d.binding), &facts));
     let action = moment.driven.action;
     let words = sim::rng::hash(moment.seed, moment.step as u64);
@@ -60,6 +63,10 @@ pub fn describe(
     let clip = format!("{}/{:x}", moment.family.name, moment.seed);
     let id = format!("{}_{:x}_{:04}", moment.family.name, moment.seed, moment.step);
     let file = folder.join("frames").join(split.as_str()).join(moment.family.name).join(format!("{id}.jpg"));
+    let questions = recipe.questions.then(|| {
+        let (objects, pairs) = qa::qa(&facts, &sight, action, told, words);
+        qa::key_frame(&relative(&file, folder), &objects, &pairs)
+    });
     let mut extra = serde_json::Map::new();
     extra.insert("t".into(), json!(round(moment.step as f64 * f64::from(DT), 1)));
     extra.insert("ego_history".into(), json!(history(moment)));
@@ -82,7 +89,12 @@ pub fn describe(
         split: Some(split.as_str().into()),
         extra,
     };
-    Ok(Described { sample, jpeg })
+    Ok(Described { sample, jpeg, questions })
+}
+
+/// A path as it is written in files of `folder`.
+fn relative(path: &Path, folder: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 /// `[x, y, heading, speed]` of the past in the ego frame of now, oldest first, half a second apart.

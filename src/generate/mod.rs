@@ -5,7 +5,6 @@
 //! chooses and writes files, [`card`] says what came out. Everything is a function of the recipe: the same recipe gives the
 //! same bytes for any number of threads.
 
-pub mod balance;
 pub mod card;
 pub mod describe;
 pub mod episode;

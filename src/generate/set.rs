@@ -3,7 +3,6 @@
 //! Records and card are written last and whole, so a set that was cut short is seen to be none, and making it again
 //! gives the same files.
 
-use super::balance;
 use super::{
     Recipe, Split,
     card::Counts,
@@ -16,7 +15,8 @@ use crate::{
 };
 use data::{Image, Sample, record};
 use rayon::prelude::*;
-use sim::render::Stage;
+use serde_json::{Value, json};
+use sim::{describe::balance, render::Stage};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -41,6 +41,7 @@ pub fn write(
     told: &mut dyn FnMut(usize),
 ) -> Result<Counts> {
     let mut lines = String::new();
+    let mut frames = serde_json::Map::new();
     let mut counts = Counts::default();
     let (mut episode, mut written) = (0, 0);
     while written < count {
@@ -50,17 +51,24 @@ pub fn write(
             break;
         }
         counts.moments += pool.len();
-        let cells: Vec<balance::Cell> = pool.iter().map(cell).collect();
-        let chosen = balance::choose(&cells, wanted, recipe.seed ^ written as u64);
-        let samples = draw(recipe, split, &pool, &chosen, folder)?;
-        written += samples.len();
-        for (sample, &i) in samples.iter().zip(&chosen) {
-            counts.add(sample, &cells[i]);
-            lines.push_str(&format!("{}\n", record::to_value(sample, folder)));
+        let cells: Vec<balance::Moment> = pool.iter().map(cell).collect();
+        let chosen = balance::pick(&cells, wanted, recipe.seed ^ written as u64);
+        let drawn = draw(recipe, split, &pool, &chosen, folder)?;
+        written += drawn.len();
+        for (drawn, &i) in drawn.into_iter().zip(&chosen) {
+            counts.add(&drawn.sample, &cells[i]);
+            lines.push_str(&format!("{}\n", record::to_value(&drawn.sample, folder)));
+            if let Some(key_frame) = drawn.questions {
+                frames.insert(drawn.sample.id, key_frame);
+            }
         }
         told(written);
     }
     counts.episodes = episode;
+    if recipe.questions {
+        let scene = json!({ "simulator": { "scene_description": "", "key_frames": frames } });
+        write_atomic(&RealFs, &questions(folder, split), scene.to_string().as_bytes())?;
+    }
     write_atomic(&RealFs, &file(folder, split), lines.as_bytes())?;
     Ok(counts)
 }
@@ -70,8 +78,13 @@ pub fn file(folder: &Path, split: Split) -> PathBuf {
     folder.join(format!("{}.jsonl", split.as_str()))
 }
 
-fn cell(moment: &Moment) -> balance::Cell {
-    balance::Cell { action: moment.driven.action, command: moment.command, speed: moment.speed }
+/// The file of a part's questions, in the DriveLM layout.
+pub fn questions(folder: &Path, split: Split) -> PathBuf {
+    folder.join(format!("{}.questions.json", split.as_str()))
+}
+
+fn cell(moment: &Moment) -> balance::Moment {
+    balance::Moment { speed: moment.speed, command: moment.command, action: moment.driven.action }
 }
 
 /// At least `wanted` moments of the episodes from `*episode` on.
@@ -90,33 +103,40 @@ fn drive(recipe: &Recipe, split: Split, wanted: usize, episode: &mut u64) -> Vec
     pool
 }
 
+/// A record whose frame is written.
+struct Drawn {
+    sample: Sample,
+    questions: Option<Value>,
+}
+
 /// Draws the chosen moments and writes their frames; the records come back in the order of `chosen`.
-fn draw(recipe: &Recipe, split: Split, pool: &[Moment], chosen: &[usize], folder: &Path) -> Result<Vec<Sample>> {
+fn draw(recipe: &Recipe, split: Split, pool: &[Moment], chosen: &[usize], folder: &Path) -> Result<Vec<Drawn>> {
     let mut by_world: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     for (at, &i) in chosen.iter().enumerate() {
         by_world.entry(pool[i].seed).or_default().push(at);
     }
     let groups: Vec<Vec<usize>> = by_world.into_values().collect();
-    let work = |group: &Vec<usize>| -> Result<Vec<(usize, Sample)>> {
+    let work = |group: &Vec<usize>| -> Result<Vec<(usize, Drawn)>> {
         let Some(&first) = group.first() else { return Ok(Vec::new()) };
         let stage = Stage::new(&pool[chosen[first]].batch.scene(0).world.scenario.map);
         let mut buffers = Buffers::default();
         let one = |&at: &usize| {
-            let Described { sample, jpeg } = describe(&pool[chosen[at]], recipe, split, &stage, folder, &mut buffers)?;
+            let described = describe(&pool[chosen[at]], recipe, split, &stage, folder, &mut buffers)?;
+            let Described { sample, jpeg, questions } = described;
             if let Some(Image::File(path)) = sample.images.first() {
                 let parent = path.parent().unwrap_or(folder);
                 std::fs::create_dir_all(parent).map_err(io_at(parent))?;
                 std::fs::write(path, jpeg).map_err(io_at(path))?;
             }
-            Ok((at, sample))
+            Ok((at, Drawn { sample, questions }))
         };
         group.iter().map(one).collect()
     };
-    let drawn: Vec<Result<Vec<(usize, Sample)>>> = groups.par_iter().map(work).collect();
-    let mut samples: Vec<(usize, Sample)> = Vec::new();
+    let drawn: Vec<Result<Vec<(usize, Drawn)>>> = groups.par_iter().map(work).collect();
+    let mut all: Vec<(usize, Drawn)> = Vec::new();
     for group in drawn {
-        samples.extend(group?);
+        all.extend(group?);
     }
-    samples.sort_by_key(|(at, _)| *at);
-    Ok(samples.into_iter().map(|(_, sample)| sample).collect())
+    all.sort_by_key(|(at, _)| *at);
+    Ok(all.into_iter().map(|(_, drawn)| drawn).collect())
 }

@@ -46,6 +46,9 @@ pub struct Args {
     /// Moments driven for each record that is written: more are better balanced and take longer
     #[arg(long, value_name = "N", default_value = "3", value_parser = parse::positive)]
     pub pool: usize,
+    /// Write questions and answers too (perception, prediction, planning, behaviour), in the DriveLM layout
+    #[arg(long)]
+    pub questions: bool,
     /// Replace a set that is there
     #[arg(long)]
     pub force: bool,
@@ -65,7 +68,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
         look: args.look,
         seed: args.seed,
         pool: args.pool,
-        questions: false,
+        questions: args.questions,
     };
     if args.seed > 0xff_ffff {
         return Err(Failure::usage(format!("--seed is {}; at most 16777215 is allowed", args.seed)));
@@ -142,5 +145,5 @@ fn command(args: &Args) -> String {
     add("--look", format!("{:?}", args.look).to_lowercase(), "both");
     add("--seed", args.seed.to_string(), "0");
     add("--pool", args.pool.to_string(), "3");
-    text
+    text + if args.questions { " --questions" } else { "" }
 }
