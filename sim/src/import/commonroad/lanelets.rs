@@ -3,7 +3,7 @@
 use super::{Context, id};
 use crate::import::ImportError;
 use crate::import::check::{MAX_ENTRIES, MAX_LANES};
-use crate::import::geometry::{P, centre, narrow_all, quad};
+use crate::import::geometry::{P, centre, distance, narrow_all, quad};
 use crate::import::xml::{child, children, need, number, place, point, text};
 use crate::scenario::{Lane, LaneKind, Line, Map, Mark, Turn};
 use roxmltree::Node;
@@ -64,6 +64,11 @@ pub(super) fn read<'a, 'i>(root: Node<'a, 'i>, context: &Context) -> Result<(Map
             continue;
         }
         let (points, width) = centre(&left, &right);
+        let widths = left.iter().zip(&right).map(|(&l, &r)| distance(l, r));
+        if left.len() == right.len() && widths.fold(0.0, f64::max) > width + 0.3 {
+            // A lane has one width; what it has more of in places is drivable all the same.
+            map.areas.push(narrow_all(&left.iter().chain(right.iter().rev()).copied().collect::<Vec<P>>()));
+        }
         let limit = match child(node, "speedLimit") {
             Some(limit) => number(limit)?,
             None if is("highway") || is("interstate") => 33.3,

@@ -32,7 +32,13 @@ pub(super) fn build(roads: &[Road], map: &mut Map) -> Result<Table, ImportError>
                 if let Some(made) = shape.lane(road, section, i) {
                     table.insert((r, k, lane.id), (map.lanes.len(), along(road, lane.id)));
                     map.lanes.push(made);
-                } else if matches!(lane.kind, "sidewalk" | "walking") {
+                    // A lane has one width; what it has more of in places is drivable all the same.
+                    if shape.tapers(i) {
+                        map.areas.extend(shape.polygon(i));
+                    }
+                } else if matches!(lane.kind, "border" | "restricted" | "roadWorks") {
+                    map.areas.extend(shape.polygon(i));
+                } else if matches!(lane.kind, "sidewalk" | "walking" | "median" | "curb") {
                     map.pavements.extend(shape.polygon(i));
                 }
             }
@@ -133,6 +139,13 @@ impl Shape {
         }
     }
 
+    fn tapers(&self, i: usize) -> bool {
+        let Some(j) = self.inner(i) else { return false };
+        let widths = self.borders[i].iter().zip(&self.borders[j]).map(|(a, b)| (a - b).abs());
+        let (low, high) = widths.fold((f64::INFINITY, 0.0_f64), |(lo, hi), w| (lo.min(w), hi.max(w)));
+        high - low > 0.3
+    }
+
     fn polygon(&self, i: usize) -> Option<Vec<[f32; 2]>> {
         let inner = &self.points[self.inner(i)?];
         let ring: Vec<P> = self.points[i].iter().chain(inner.iter().rev()).copied().collect();
@@ -162,7 +175,7 @@ impl Shape {
         if road.junction {
             return;
         }
-        let paved = |l: &RoadLane| l.id != 0 && !matches!(l.kind, "sidewalk" | "walking" | "none" | "border" | "curb");
+        let paved = |l: &RoadLane| l.id != 0 && !matches!(l.kind, "sidewalk" | "walking" | "none" | "median" | "curb");
         let left = section.lanes.iter().position(|l| l.id > 0 && paved(l));
         let right = section.lanes.iter().rposition(|l| l.id < 0 && paved(l));
         if left.or(right).is_none() {

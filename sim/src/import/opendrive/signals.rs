@@ -15,6 +15,9 @@ use crate::import::xml::{attribute_number, attribute_or, child, children, finite
 use crate::scenario::{Lamp, LaneKind, Light, Map, Sign, SignKind, StopRule};
 use roxmltree::Node;
 
+/// Type of the lights that pedestrians look at.
+const PEDESTRIANS: &str = "1000002";
+
 /// Reads the signals of all roads.
 pub(super) fn read(roads: &[Road], table: &Table, net: &Net, map: &mut Map) -> Result<(), ImportError> {
     for (r, road) in roads.iter().enumerate() {
@@ -55,7 +58,7 @@ fn signal(
             map.signs.extend(limit_sign(node)?.map(|kind| Sign { at: narrow(p), heading: face as f32, kind }));
             return Ok(());
         }
-        light if node.attribute("dynamic") == Some("yes") && light.starts_with("10000") => {
+        light if node.attribute("dynamic") == Some("yes") && light.starts_with("10000") && light != PEDESTRIANS => {
             StopRule::Light(map.lights.len())
         }
         _ => return Ok(()),
