@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod driving;
 pub mod log;
 pub mod metrics;
 pub mod pdm;

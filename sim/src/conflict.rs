@@ -13,6 +13,8 @@ const SAME: f32 = 0.7;
 const ALIGNED: f32 = 0.95;
 /// A stop line rules zones that begin within so many metres behind it.
 const RULED: f32 = 40.0;
+/// Samples from a path's start within which it begins on the other's lane.
+const START: usize = 4;
 /// Metres of a merge that count as its zone after the lines have become one.
 const MERGED: f32 = 3.0;
 
@@ -114,7 +116,7 @@ fn share(mine: &Path, i: usize, theirs: &Path) -> (f32, Option<Share>) {
             range = Some((range.map_or(j, |r| r.0), j));
             j += 1;
         } else {
-            j += ((d - NEAR) as usize).max(1);
+            j += ((d - best.0.max(NEAR)) as usize).max(1);
         }
     }
     let (distance, j) = best;
@@ -182,6 +184,10 @@ impl Open {
     fn close(&self, road: &Road, mine: &Path, theirs: &Path, merge: bool, zones: &mut Vec<Zone>) {
         // Lines side by side, or head on, are for the search of leaders.
         if !merge && !self.angle {
+            return;
+        }
+        // A path that begins on the other's lane joins nothing.
+        if !self.angle && (self.mine.0 <= START || self.theirs.0 <= START) {
             return;
         }
         let end = if merge { MERGED } else { 0.0 };

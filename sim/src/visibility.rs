@@ -2,13 +2,14 @@
 //! occlusion families use it to promise that a hazard stays hidden and then appears in time to brake, as DriveOcclusionSim
 //! (ReasonNet, Shao et al. 2023) asks of its cases.
 
-mod forecast;
-
-pub use forecast::Forecast;
-
-use crate::families::place::{corners, overlap};
+use crate::drive::{Options, drive};
+use crate::event::EventKind;
+use crate::families::place::corners;
 use crate::math::sin_cos;
-use crate::scenario::{Prop, PropKind, Scenario};
+use crate::policy::ConstantSpeed;
+use crate::scenario::{DT, Prop, PropKind, Scenario};
+use crate::world::World;
+use std::sync::Arc;
 
 /// Camera ahead of ego's centre and above the road, metres.
 pub const CAMERA: [f32; 2] = [1.5, 1.5];
@@ -16,10 +17,8 @@ pub const CAMERA: [f32; 2] = [1.5, 1.5];
 pub const HIDDEN: f32 = 1.0;
 /// Time to collision when it appears, seconds.
 pub const APPEARS: [f32; 2] = [1.0, 2.5];
-/// Seconds between looks.
-const STEP: f32 = 0.05;
-/// Seconds ahead that are looked at.
-const HORIZON: f32 = 12.0;
+/// Simulator steps that are looked at.
+const HORIZON: u32 = 120;
 
 /// A box that stands on the road.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,39 +83,56 @@ pub fn is_visible(eye: [f32; 3], target: &Solid, solids: &[Solid]) -> bool {
     top.chain(bottom).chain([centre]).any(|p| !solids.iter().any(|s| blocks(s, eye, p)))
 }
 
-/// What becomes of the scenario's hazard; nothing without a hazard, without a collision, or where it never appears.
+/// What becomes of the scenario's hazard while ego follows its route at its start speed; nothing without a hazard, without
+/// a collision with it, or where it never comes out of hiding.
 pub fn sight(scenario: &Scenario) -> Option<Sight> {
     let hazard = scenario.hazard?;
-    let forecast = Forecast::new(scenario);
-    let props: Vec<Solid> = scenario.map.props.iter().map(Solid::from).collect();
-    let mut seen = Vec::new();
-    let mut hit = None;
-    for step in 0..(HORIZON / STEP) as usize {
-        let poses = forecast.at(step as f32 * STEP);
-        let solid = |i: usize| Solid { pose: poses[i], size: scenario.agents[i].size };
-        let (ego, target) = (solid(0), solid(hazard));
-        let (sin, cos) = sin_cos(ego.pose[2]);
-        let eye = [ego.pose[0] + CAMERA[0] * cos, ego.pose[1] + CAMERA[0] * sin, CAMERA[1]];
-        let others = (1..poses.len()).filter(|&i| i != hazard).map(solid);
-        let solids: Vec<Solid> = others.chain(props.iter().copied()).collect();
-        seen.push(is_visible(eye, &target, &solids));
-        let quad = |s: &Solid| corners(s.pose, [s.size[0], s.size[1]], 0.0);
-        if overlap(&quad(&ego), &quad(&target)) {
-            hit = Some(step);
-            break;
-        }
+    let world = Arc::new(World::new(scenario.clone()));
+    let options = Options { record: true, steps: HORIZON };
+    let episode = drive(vec![world], &mut ConstantSpeed, options, |_, _| {}).pop()?;
+    if std::env::var("DBG").is_ok() {
+        eprintln!(
+            "{} events {:?} hazard {hazard}",
+            scenario.name,
+            episode.events.iter().map(|e| (e.step, e.kind, e.other)).collect::<Vec<_>>()
+        );
     }
-    let hit = hit?;
+    let first = episode.events.iter().find(|e| {
+        matches!(e.kind, EventKind::CollisionPedestrian | EventKind::CollisionVehicle | EventKind::CollisionStatic)
+    })?;
+    if usize::from(first.other) != hazard || first.kind == EventKind::CollisionStatic {
+        return None;
+    }
+    let hit = (first.step as usize).min(episode.boxes.len().saturating_sub(1));
+    let props: Vec<Solid> = scenario.map.props.iter().map(Solid::from).collect();
+    let seen: Vec<bool> = episode.boxes[..=hit].iter().map(|boxes| sees(scenario, boxes, hazard, &props)).collect();
     // The last time that it came out of hiding, and how long it had been there.
     let appears = (1..=hit).rev().find(|&i| seen[i] && !seen[i - 1])?;
     let before = (0..appears).rev().take_while(|&i| !seen[i]).count();
-    Some(Sight { hidden: before as f32 * STEP, time_to_collision: (hit - appears) as f32 * STEP })
+    Some(Sight { hidden: before as f32 * DT, time_to_collision: (hit - appears) as f32 * DT })
+}
+
+/// Whether ego sees the hazard past all others and past the props; `boxes` has `[x, y, heading, speed]` of every agent.
+fn sees(scenario: &Scenario, boxes: &[[f32; 4]], hazard: usize, props: &[Solid]) -> bool {
+    let solid = |i: usize| {
+        let [x, y, heading, _] = boxes[i];
+        Solid { pose: [x, y, heading], size: scenario.agents[i].size }
+    };
+    let ego = solid(0).pose;
+    let (sin, cos) = sin_cos(ego[2]);
+    let eye = [ego[0] + CAMERA[0] * cos, ego[1] + CAMERA[0] * sin, CAMERA[1]];
+    let others = (1..boxes.len()).filter(|&i| i != hazard && !boxes[i][0].is_nan()).map(solid);
+    let solids: Vec<Solid> = others.chain(props.iter().copied()).collect();
+    is_visible(eye, &solid(hazard), &solids)
 }
 
 /// Whether the hazard stays hidden long enough and appears neither too late nor too early, and late braking with 5 m/s²
 /// after a third of a second avoids it.
 pub fn accepts(scenario: &Scenario) -> bool {
     let Some(sight) = sight(scenario) else { return false };
+    if std::env::var("DBG").is_ok() {
+        eprintln!("   {sight:?} v {}", scenario.agents[0].speed);
+    }
     let speed = scenario.agents[0].speed;
     let earliest = APPEARS[0].max(speed / 10.0 + 0.35);
     sight.hidden >= HIDDEN && (earliest..=APPEARS[1]).contains(&sight.time_to_collision)

@@ -209,7 +209,8 @@ impl Builder<'_> {
         chain
     }
 
-    /// Where ego's route ends on its path: at the end of the route's last lane, 1 m before the path's own end at most.
+    /// Where ego's route ends on its path: at the end of the route's last lane, where the path ends there too, when ego's front has 1 m
+    /// to go.
     fn goal(&self, agent: &Agent, path: usize) -> f32 {
         let path = &self.paths[path];
         let last = agent.route.last().map(|&l| l as u32);
@@ -217,7 +218,7 @@ impl Builder<'_> {
             Some(lane) => path.lane.iter().rposition(|&l| l == lane).unwrap_or_default() as f32,
             None => path.length(),
         };
-        end.min(path.length() - 1.0)
+        end.min(path.length() - 1.0 - 0.5 * agent.size[0])
     }
 
     /// Paths from the lanes beside those of every path, and beside these, until nothing is new.

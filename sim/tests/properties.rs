@@ -27,7 +27,7 @@ fn finite(scene: &Scene<'_>) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
     fn coasting_never_accelerates(speed in 0.0_f32..40.0, steer in -0.7_f32..0.7) {

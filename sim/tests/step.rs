@@ -119,7 +119,7 @@ fn hitting_a_solid_is_a_static_collision_and_ego_does_not_pass_through() {
         scenario
     };
     let mut batch = one(hit(0.0));
-    let kinds = kinds(&mut batch, 100, |_, _| Action { accel: 2.0, steer: 0.0 });
+    let kinds = kinds(&mut batch, 100, |k, _| Action { accel: if k < 20 { 2.0 } else { 0.0 }, steer: 0.0 });
     assert_eq!(kinds, [NearMiss, CollisionStatic]);
     assert!(batch.scene(0).x[0] < 58.0, "{}", batch.scene(0).x[0]);
     assert_eq!(collisions(hit(1.6)), [Complete]);

@@ -8,7 +8,10 @@ fn survey() {
     for family in families::ALL {
         let mut line = String::new();
         for seed in 0..6 {
-            let scenario = (family.make)(seed);
+            let Ok(scenario) = std::panic::catch_unwind(|| (family.make)(seed)) else {
+                line += &format!("  {seed} PANIC\n");
+                continue;
+            };
             let world = Arc::new(World::new(scenario));
             let mut batch = Batch::new(vec![world.clone()]);
             let mut crashed = vec![];

@@ -249,7 +249,7 @@ fn crossing_traffic_gives_way() {
     for shift in -10..=10 {
         let mut batch = one(crossing(60.0, 60.0 + 1.5 * shift as f32));
         let mut slowest = [f32::MAX; 2];
-        for _ in 0..150 {
+        for _ in 0..100 {
             steps(&mut batch, 1);
             for (k, slow) in slowest.iter_mut().enumerate() {
                 *slow = slow.min(batch.scene(0).v[k + 1]);
@@ -264,7 +264,7 @@ fn crossing_traffic_gives_way() {
 
 #[test]
 fn a_yield_line_makes_wait() {
-    let mut scenario = crossing(50.0, 50.0);
+    let mut scenario = crossing(70.0, 70.0);
     scenario.map.stop_lines.push(StopLine {
         points: [[-1.75, -6.0], [1.75, -6.0]],
         lanes: vec![1],
@@ -272,7 +272,7 @@ fn a_yield_line_makes_wait() {
     });
     let mut batch = one(scenario);
     let mut slowest = [f32::MAX; 2];
-    for _ in 0..150 {
+    for _ in 0..100 {
         steps(&mut batch, 1);
         for (k, slow) in slowest.iter_mut().enumerate() {
             *slow = slow.min(batch.scene(0).v[k + 1]);

@@ -10,6 +10,7 @@ pub mod inputs;
 pub mod items;
 pub mod pictures;
 pub mod score;
+pub mod sim;
 pub mod train;
 
 use crate::{error::Result, train::progress::peak_bytes};

@@ -6,6 +6,7 @@
 
 pub mod model;
 pub mod score;
+pub mod sim;
 
 use super::{Shared, print, print_json};
 use crate::{
@@ -24,7 +25,8 @@ const EXAMPLES: &str = "Examples:
   reinsman bench model --shape 3b --items decode_b1 --json
   reinsman bench model --items preprocess,startup --repeats 10 --threads 2
   reinsman bench score                          # NAVSIM scores a second, beside Python
-  reinsman bench score --items epdms_official_call,epdms_batch_256 --json";
+  reinsman bench score --items epdms_official_call,epdms_batch_256 --json
+  reinsman bench sim                            # the simulator, with and without frames";
 
 /// What can be typed after `bench`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +44,8 @@ pub enum Verb {
     Model(model::Args),
     /// NAVSIM scores: trajectories a second on one thread, beside the Python reference
     Score(score::Args),
+    /// The simulator: agent-steps a second with and without frames, forks rolled out
+    Sim(sim::Args),
 }
 
 /// Runs the verb.
@@ -52,6 +56,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     match &args.verb {
         Verb::Model(args) => model::run(args, shared),
         Verb::Score(args) => score::run(args, shared),
+        Verb::Sim(args) => sim::run(args, shared),
     }
 }
 

@@ -3,11 +3,13 @@
 
 mod base64;
 mod chart;
+mod driving;
 mod html;
 mod samples;
 mod style;
 mod terminal;
 
+pub use driving::{Shown, anchor, driving_page};
 pub(crate) use html::escape;
 pub use html::{Page, html};
 pub use samples::{MAX_PICTURE_BYTES, worst};

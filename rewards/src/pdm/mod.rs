@@ -36,7 +36,7 @@ mod nc;
 mod observation;
 mod raw;
 mod reactive;
-mod savgol;
+pub mod savgol;
 mod scores;
 mod tlc;
 mod ttc;

@@ -6,7 +6,7 @@ const DT: f64 = 0.1;
 
 /// One filter.
 #[derive(Debug, Clone)]
-pub(super) struct SavGol {
+pub struct SavGol {
     window: usize,
     /// Output `n` in the interior uses samples from `n - before`.
     before: usize,

@@ -424,3 +424,23 @@ pub const ALL: &[(&str, Pool)] = &[
     ("change", CHANGE),
     ("back", BACK),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn pools_are_varied_small_in_words_and_safe_to_mirror() {
+        let mut words = BTreeSet::new();
+        for (name, pool) in ALL {
+            assert!(pool.len() >= 6, "{name}");
+            assert_eq!(pool.iter().collect::<BTreeSet<_>>().len(), pool.len(), "{name}");
+            for text in pool.iter() {
+                assert!(!text.contains("left") && !text.contains("right"), "{text}");
+                words.extend(text.split(' '));
+            }
+        }
+        assert!(words.len() < 300, "{}", words.len());
+    }
+}

@@ -168,7 +168,8 @@ pub fn decide<'m>(scene: &Scene<'_>, memory: &'m mut Memory) -> Option<&'m Decis
         // On the way aside the speed is kept, there ego is slow enough to be passed.
         let keep = (ego.v / caps.at(ego.s).0.max(1.0)).min(0.9);
         let there = lateral.shifts.first().is_some_and(|shift| (shift.to - scene.lat[0]).abs() < 0.8);
-        let aside = if there { [0.45, 0.25, 0.12] } else { [keep, 0.5, 0.25] };
+        let passed = emergency.map_or(1.0, |e| e.slowest - 4.0).max(0.8) / caps.at(ego.s).0.max(1.0);
+        let aside = if there { [passed.min(0.45), 0.2, 0.1] } else { [keep, 0.5, 0.25] };
         let shares = match aim {
             Aim::Centre => &SHARES[..],
             Aim::Aside(..) => &aside[..],

@@ -140,7 +140,7 @@ pub fn roll(ego: Ego, caps: &Caps, share: f32, meetings: &[Meeting<'_>], holds: 
     for k in 0..STEPS {
         let (wanted, cause) = wish(ego, (s, v, k), caps, share, meetings, holds);
         // Gentle changes are smooth; braking that is needed comes at once.
-        let (down, up) = if wanted < -3.0 { (40.0, 10.0) } else { (3.6, 3.6) };
+        let (down, up) = if wanted < -3.2 { (40.0, 10.0) } else { (2.8, 2.6) };
         a = wanted.clamp(a - down * STEP, (a.max(-1.0) + up * STEP).max(a)).clamp(-8.0, 2.3);
         (out.s[k], out.v[k], out.a[k], out.cause[k]) = (s, v, a, cause);
         let next = (v + a * STEP).max(0.0);

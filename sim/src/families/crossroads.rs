@@ -142,6 +142,7 @@ impl Crossroads {
                 late += 0.5 * (stage.agents[before].size[0] + length) / speed;
                 stage.agents.pop();
                 let Some(i) = self.meeting(stage, kind, route, speed, late) else { break };
+                stage.follows_at(i, 1.5, 0.7);
                 placed.push(i);
             } else {
                 placed.push(i);
@@ -149,6 +150,14 @@ impl Crossroads {
             late += stage.draw.range(gaps.0, gaps.1);
         }
         placed
+    }
+
+    /// Somebody slow ahead of ego beyond the junction, `metres` after ego's start.
+    pub fn slow_ahead(&self, stage: &mut Stage, metres: f32, speed: f32) {
+        let mut route = self.route.clone();
+        route.extend(follow(&stage.net, route[route.len() - 1]).into_iter().skip(1));
+        let kind = stage.traffic_kind();
+        stage.drive(kind, &route, START + metres, speed);
     }
 
     /// Vehicles that wait at the stop line of an arm.

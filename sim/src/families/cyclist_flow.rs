@@ -5,7 +5,7 @@ use super::crossroads::{Crossroads, Shape, follow, meet};
 use super::curve::Curve;
 use super::stage::Stage;
 use super::street::START;
-use crate::scenario::{Ability, Act, AgentKind, Scenario, Turn, When};
+use crate::scenario::{Ability, AgentKind, Scenario, Turn};
 
 /// Turn across a stream of cyclists.
 pub const FAMILY: Family = Family {
@@ -47,7 +47,8 @@ fn make(seed: u64) -> Scenario {
                     break;
                 }
                 let i = stage.drive(AgentKind::Cyclist, &route, s, pace);
-                stage.cue(i, When::Time(0.0), Act::IgnoreEgo);
+                stage.insists(i);
+                stage.follows_at(i, 0.5, 0.2);
                 s -= stage.draw.range(2.6, 5.5);
             }
         }

@@ -3,7 +3,7 @@
 use super::Family;
 use super::crossroads::{Crossroads, Shape};
 use super::stage::{Stage, promised};
-use crate::scenario::{Ability, Act, AgentKind, Control, Scenario, Turn, When};
+use crate::scenario::{Ability, AgentKind, Control, Scenario, Turn};
 
 /// Hidden behind what waits opposite.
 pub const FAMILY: Family = Family {
@@ -34,8 +34,12 @@ fn draft(mut stage: Stage, seed: u64) -> Option<Scenario> {
     let late = stage.draw.range(-0.3, 0.3);
     let hazard = scene.meeting(&mut stage, kind, &straight, pace, late)?;
     stage.hazard = Some(hazard);
-    stage.cue(hazard, When::Time(0.0), Act::IgnoreEgo);
+    stage.insists(hazard);
 
+    let (ahead, slow) = (scene.distance + stage.draw.range(38.0, 46.0), speed * stage.draw.range(0.35, 0.5));
+    if stage.draw.chance(0.8) {
+        scene.slow_ahead(&mut stage, ahead, slow);
+    }
     let left = scene.through(&stage.net, 2, 1, 0);
     let (beyond, count) = (stage.draw.range(-1.5, 4.0), stage.draw.int(1, 2));
     wait(&mut stage, &left, beyond, count);
@@ -44,7 +48,7 @@ fn draft(mut stage: Stage, seed: u64) -> Option<Scenario> {
     }
     for late in [late + stage.draw.range(1.4, 2.2), late + stage.draw.range(3.4, 5.0)] {
         if let Some(i) = scene.meeting(&mut stage, AgentKind::Car, &straight, pace, late) {
-            stage.cue(i, When::Time(0.0), Act::IgnoreEgo);
+            stage.insists(i);
         }
     }
     for arm in [1, 3] {

@@ -35,8 +35,12 @@ fn draft(mut stage: Stage, seed: u64) -> Option<Scenario> {
     let hazard = scene.meeting(&mut stage, kind, &route, pace, late)?;
     stage.hazard = Some(hazard);
     stage.cue(hazard, When::Time(0.0), Act::IgnoreRules);
-    stage.cue(hazard, When::Time(0.0), Act::IgnoreEgo);
+    stage.insists(hazard);
 
+    let (ahead, slow) = (scene.distance + stage.draw.range(38.0, 50.0), speed * stage.draw.range(0.35, 0.5));
+    if stage.draw.chance(0.8) {
+        scene.slow_ahead(&mut stage, ahead, slow);
+    }
     let left = scene.through(&stage.net, 0, 3, 0);
     let (beyond, count) = (stage.draw.range(-1.5, 3.0), stage.draw.int(1, 3));
     wait(&mut stage, &left, beyond, count);

@@ -30,12 +30,6 @@ fn make(seed: u64) -> Scenario {
     let vehicle = street.drive(&mut stage, AgentKind::Emergency, lane, -behind, pace);
     stage.cue(vehicle, When::Time(0.0), Act::IgnoreRules);
 
-    // Somebody slower is ahead, so that nobody can drive on as before.
-    let kind = stage.traffic_kind();
-    let slow = speed * stage.draw.range(0.45, 0.65);
-    let ahead = stage.draw.range(42.0, 60.0);
-    street.drive(&mut stage, kind, lane, ahead, slow);
-
     // Others make it less easy to move over, but leave room.
     for other in (0..lanes).filter(|&l| l != lane) {
         let pace = speed * stage.draw.range(0.9, 1.05);

@@ -27,7 +27,7 @@ fn make(seed: u64) -> Scenario {
 
     let pace = stage.draw.range(7.0, 10.5);
     // They come so far over that ego must leave them half a metre to a metre.
-    let intrusion = stage.draw.range(0.45, 0.75);
+    let intrusion = stage.draw.range(0.35, 0.65);
     let first = (speed + pace) * stage.draw.range(3.2, 4.6);
     let mut ahead = first;
     for _ in 0..stage.draw.int(1, 4) {
@@ -40,9 +40,9 @@ fn make(seed: u64) -> Scenario {
         // Ego's left side, in its lane's middle, is at -(w - 1.9) / 2; theirs at offset - (w - width) / 2.
         let gap = 0.5 * (cross.width - 1.9) + 0.5 * (cross.width - width);
         let meets = ahead / (speed + pace);
-        let over = Act::Drift { offset: gap + intrusion, seconds: 1.6 };
-        stage.cue(i, When::Time(0.0), Act::IgnoreEgo);
-        stage.cue(i, When::Time((meets - 2.9).max(0.1)), over);
+        let over = Act::Drift { offset: gap + intrusion, seconds: 1.8 };
+        stage.insists(i);
+        stage.cue(i, When::Time((meets - 3.4).max(0.1)), over);
         stage.cue(i, When::After(5.5), Act::Drift { offset: 0.0, seconds: 2.0 });
         ahead += stage.agents[i].size[0] + 3.0 + pace * stage.draw.range(1.0, 2.2);
     }

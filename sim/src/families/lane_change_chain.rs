@@ -81,12 +81,16 @@ pub fn scene(stage: &mut Stage, tight: bool) -> f32 {
         let kind = stage.traffic_kind();
         let before = s + 7.0 + pace * stage.draw.range(0.9, 2.5);
         stage.drive(kind, &along(to), before.min(length - 10.0), pace);
-        for _ in 0..stage.draw.int(1, 3) {
+        for k in 0..stage.draw.int(1, 3) {
             if s < 5.0 {
                 break;
             }
             let kind = stage.traffic_kind();
             let i = stage.drive(kind, &along(to), s, pace);
+            if tight && k == 0 {
+                stage.insists(i);
+                stage.follows_at(i, 1.0, 0.2);
+            }
             s -= stage.agents[i].size[0] + 2.0 + pace * stage.draw.range(1.0, 2.4);
         }
     }

@@ -50,12 +50,16 @@ pub fn scene(stage: &mut Stage, tight: bool) -> f32 {
         let first = stage.traffic_kind();
         // One before, so that the lane is in use from the start.
         stage.drive(first, &route, s + 8.0 + pace * stage.draw.range(1.0, 1.8), pace);
-        for _ in 0..stage.draw.int(2, 5) {
+        for k in 0..stage.draw.int(2, 5) {
             if s < 5.0 {
                 break;
             }
             let kind = stage.traffic_kind();
             let i = stage.drive(kind, &route, s, pace);
+            if tight && k == 0 {
+                stage.insists(i);
+                stage.follows_at(i, 1.0, 0.2);
+            }
             s -= stage.agents[i].size[0] + 2.0 + pace * stage.draw.range(0.9, 2.0);
         }
     }

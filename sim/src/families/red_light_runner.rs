@@ -41,9 +41,14 @@ fn make(seed: u64) -> Scenario {
         for _ in 0..count {
             if let Some(i) = scene.meeting(&mut stage, kind, &route, pace, late) {
                 stage.cue(i, When::Time(0.0), Act::IgnoreRules);
-                stage.cue(i, When::Time(0.0), Act::IgnoreEgo);
+                stage.insists(i);
             }
         }
+    }
+    // Slow traffic beyond, which ego follows.
+    let (ahead, slow) = (scene.distance + stage.draw.range(38.0, 50.0), speed * stage.draw.range(0.35, 0.5));
+    if stage.draw.chance(0.85) {
+        scene.slow_ahead(&mut stage, ahead, slow);
     }
     for arm in [1, 3] {
         for column in 0..shape.side {

@@ -4,7 +4,7 @@ use super::Family;
 use super::crossroads::{Crossroads, Shape};
 use super::curve::Curve;
 use super::stage::Stage;
-use crate::scenario::{Ability, Act, AgentKind, Scenario, SignKind, Turn, When};
+use crate::scenario::{Ability, AgentKind, Scenario, SignKind, Turn, When};
 
 /// Right turn into a stream, or over a zebra crossing.
 pub const FAMILY: Family = Family {
@@ -42,7 +42,7 @@ fn make(seed: u64) -> Scenario {
         let stream = scene.stream(&mut stage, &route, pace, -early, count, (1.0, 2.0));
         // Those that ego would meet have priority and take it; it may join in front of those after them.
         for &i in stream.iter().take(2) {
-            stage.cue(i, When::Time(0.0), Act::IgnoreEgo);
+            stage.insists(i);
         }
         scene.meeting(&mut stage, AgentKind::Car, &route, pace, -early - 2.0);
     }

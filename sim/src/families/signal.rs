@@ -40,26 +40,35 @@ fn make(seed: u64) -> Scenario {
     let cycle = greens[0] + greens[1] + 10.0;
     let offset = match stage.draw.int(0, 9) {
         // Red when ego arrives, for some seconds more.
-        0..6 => cycle - arrival - stage.draw.range(3.0, 0.6 * greens[1] + 3.0),
+        0..7 => cycle - arrival - stage.draw.range(3.0, 0.6 * greens[1] + 3.0),
         // Yellow in time to stop gently.
-        6..8 => greens[0] - (arrival - 0.15 * speed - 2.2).max(0.3),
+        7..9 => greens[0] - (arrival - 0.15 * speed - 2.2).max(0.3),
         // Green.
         _ => stage.draw.range(0.0, 3.0),
     };
     scene.junction.two_phases(&mut stage.net, greens, offset.max(0.0));
     for (from, to) in [(3, 1), (1, 3)] {
         for column in 0..shape.side {
-            let count = stage.draw.int(0, 3);
+            let count = stage.draw.int(1, 3);
             if offset > greens[0] {
                 // They have green now: under way.
                 let route = scene.through(&stage.net, from, to, column);
                 let pace = stage.draw.range(7.0, 10.0);
-                let late = stage.draw.range(-2.0, 0.5);
-                scene.stream(&mut stage, &route, pace, late, count, (1.2, 2.5));
+                let late = stage.draw.range(-0.2, 0.4);
+                if let Some(&first) = scene.stream(&mut stage, &route, pace, late, count, (1.2, 2.5)).first() {
+                    stage.insists(first);
+                }
             } else {
                 scene.queue(&mut stage, from, to, column, count);
             }
         }
+    }
+    // Others who wait for the same light.
+    if offset > greens[0] + 3.0 && stage.draw.chance(0.55) {
+        let to = scene.junction.connectors.iter().find(|c| c.2 == scene.route[1]).map_or(2, |c| c.1);
+        let column = if to == 2 { lane } else { 0 };
+        let count = stage.draw.int(1, 2);
+        scene.queue(&mut stage, 0, to, column, count);
     }
     if shape.main > 1 && stage.draw.chance(0.6) {
         let route = scene.through(&stage.net, 0, 2, 1 - lane);

@@ -5,7 +5,7 @@ use super::draw::Draw;
 use super::roads::Net;
 use super::{Family, place};
 use crate::math::{sin_cos, wrap};
-use crate::scenario::{Act, Agent, AgentKind, Control, Cue, Point, Scenario, VERSION, When};
+use crate::scenario::{Act, Agent, AgentKind, Control, Cue, Driver, Point, Scenario, VERSION, When};
 
 /// Length, width, height of ego.
 pub const EGO_SIZE: [f32; 3] = [4.6, 1.9, 1.5];
@@ -76,6 +76,16 @@ impl Stage {
         self.agents[agent].script.push(Cue { when, act });
     }
 
+    /// From the start on, an agent does not mind ego: it has the way and takes it.
+    pub fn insists(&mut self, agent: usize) {
+        self.agents[agent].script.insert(0, Cue { when: When::Time(0.0), act: Act::IgnoreEgo });
+    }
+
+    /// An agent keeps this standstill gap (metres) and headway (seconds).
+    pub fn follows_at(&mut self, agent: usize, gap: f32, headway: f32) {
+        self.agents[agent].driver = Some(Driver { gap, headway, ..Driver::default() });
+    }
+
     /// Length, width and height of a road user of a kind.
     pub fn size(&self, kind: AgentKind) -> [f32; 3] {
         let (low, high) = match kind {
@@ -141,7 +151,7 @@ impl Stage {
 
     /// Whether the scene, as it is now, keeps the promise of an occlusion family.
     pub fn keeps_promise(&self, family: &Family) -> bool {
-        crate::visibility::accepts(&self.clone().scenario(family, 0, 0.0))
+        crate::visibility::accepts(&self.clone().scenario(family, 0, 60.0))
     }
 }
 

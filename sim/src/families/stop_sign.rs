@@ -44,8 +44,11 @@ fn make(seed: u64) -> Scenario {
                 continue;
             }
             let pace = stage.draw.range(8.0, 12.0);
-            let (late, count) = (stage.draw.range(-0.5, 3.0), stage.draw.int(0, 4));
-            scene.stream(&mut stage, &route, pace, late, count, (1.2, 3.0));
+            let (late, count) = (stage.draw.range(-0.2, 0.4), stage.draw.int(2, 5));
+            let stream = scene.stream(&mut stage, &route, pace, late, count, (1.2, 3.0));
+            if let Some(&first) = stream.first() {
+                stage.insists(first);
+            }
         }
     }
     scene.dress(&mut stage, 2.0);

@@ -3,7 +3,7 @@
 use super::Family;
 use super::crossroads::{Crossroads, Shape};
 use super::stage::Stage;
-use crate::scenario::{Ability, Act, Scenario, SignKind, Turn, When};
+use crate::scenario::{Ability, Scenario, SignKind, Turn};
 
 /// Left turn across oncoming traffic.
 pub const FAMILY: Family = Family {
@@ -45,11 +45,11 @@ fn make(seed: u64) -> Scenario {
         let count = stage.draw.int(3, 7);
         let stream = scene.stream(&mut stage, &route, pace, -early, count, (0.9, 2.2));
         for i in stream {
-            stage.cue(i, When::Time(0.0), Act::IgnoreEgo);
+            stage.insists(i);
         }
         let ahead = scene.meeting(&mut stage, crate::scenario::AgentKind::Car, &route, pace, -early - 2.2);
         if let Some(i) = ahead {
-            stage.cue(i, When::Time(0.0), Act::IgnoreEgo);
+            stage.insists(i);
         }
     }
     if lights {

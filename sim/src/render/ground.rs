@@ -114,7 +114,8 @@ fn strip(canvas: &mut Canvas, s: &Strip) {
     let flat = 1.0 / view.eye[2].max(0.5);
     let grow = |forward: f32, left: f32| {
         let least = 0.5 * forward * per_pixel * (left.abs() * flat).clamp(0.9, 6.0);
-        (least / s.half_width).clamp(1.0, 6.0)
+        // Kerbs are seen by their height as well, and must not cover the line beside them.
+        (least / s.half_width).clamp(1.0, if s.material == Material::Kerb { 1.5 } else { 6.0 })
     };
     // Lines across the view are long in columns and thin in rows: widening them by columns would make bars of them.
     let along = (forward1 - forward0).abs() > (left1 - left0).abs();

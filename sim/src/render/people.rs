@@ -107,8 +107,8 @@ pub(crate) fn rider(canvas: &mut Canvas, actor: &Actor, l: &Local, time: f32) {
     } else {
         let size = (0.06f32).max(0.6 / l.scale);
         if l.sees(Side::Back, -x) {
-            let ink = if actor.braking { l.glow(rgb(255, 30, 20)) } else { l.lit(rgb(200, 20, 20), Side::Top) };
-            l.face(canvas, Side::Back, -0.5 * x, [-size, size], [0.75, 0.75 + 2.0 * size], ink);
+            let ink = l.lit(rgb(200, 20, 20), Side::Top);
+            l.face(canvas, Side::Back, -0.5 * x, [-size, size], [0.7, 0.7 + 2.0 * size], ink);
         }
     }
 }

@@ -453,8 +453,8 @@ mod avx512 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     pub fn pack(colour: &[u32], rgb: &mut [u8]) {
         let mut index = [0u8; 64];
-        for i in 0..48 {
-            index[i] = (i / 3 * 4 + i % 3) as u8;
+        for (i, byte) in index[..48].iter_mut().enumerate() {
+            *byte = (i / 3 * 4 + i % 3) as u8;
         }
         // SAFETY: each load reads 16 colours of a whole chunk, each masked store writes the 48 bytes of its chunk.
         unsafe {

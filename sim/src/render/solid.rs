@@ -51,7 +51,7 @@ impl Local {
         let clear = 256 - haze;
         let light =
             [style.lambert(c, s), style.lambert(-c, -s), style.lambert(-s, c), style.lambert(s, -c), style.light[0]]
-                .map(|l| l * clear >> 8);
+                .map(|l| (l * clear) >> 8);
         Local {
             origin,
             ax,

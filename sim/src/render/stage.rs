@@ -99,7 +99,7 @@ impl Builder {
 
     fn strip(&mut self, from: Point, to: Point, half_width: f32, material: Material, height: f32, second: bool) {
         let length = shapes::distance(from, to);
-        if !(length > 0.01) {
+        if !length.is_finite() || length < 0.01 {
             return;
         }
         let k = half_width / length;
@@ -164,13 +164,15 @@ impl Stage {
             }
         }
         for (index, lane) in map.lanes.iter().enumerate() {
-            let plain = lane.turn != Turn::None;
-            let material = |i: usize| match lane.kind {
-                LaneKind::Bicycle => Material::Cycleway,
-                _ if !plain && hash(index as u32, i as u32) % 5 == 0 => Material::AsphaltPatch,
-                _ => Material::Asphalt,
+            let junction = lane.turn != Turn::None;
+            let bicycle = lane.kind == LaneKind::Bicycle && !junction;
+            let material = |i: usize| match bicycle {
+                true => Material::Cycleway,
+                false if !junction && hash(index as u32, i as u32).is_multiple_of(5) => Material::AsphaltPatch,
+                false => Material::Asphalt,
             };
-            b.ribbon(2, &lane.points, 0.5 * lane.width + 0.12, material);
+            // Coloured cycleways lie on the asphalt, but not across junctions.
+            b.ribbon(if bicycle { 3 } else { 2 }, &lane.points, 0.5 * lane.width + 0.12, material);
             if lane.turn == Turn::None {
                 grass(&mut b, &lane.points, index as u32);
             }

@@ -30,7 +30,7 @@ pub(crate) fn draw(canvas: &mut Canvas, actor: &Actor, l: &Local, time: f32) {
         wheels(canvas, l, x, y, h, deck);
     }
     if actor.kind == AgentKind::Emergency {
-        flashers(canvas, l, x, y, h, body, time);
+        flashers(canvas, l, x, y, h, time);
     }
     lamps(canvas, actor, l, deck, time);
 }
@@ -138,8 +138,8 @@ fn wheels(canvas: &mut Canvas, l: &Local, x: f32, y: f32, h: f32, deck: f32) {
     }
 }
 
-fn flashers(canvas: &mut Canvas, l: &Local, x: f32, y: f32, h: f32, body: Rgb, time: f32) {
-    let stripe = if body == 0 { body } else { rgb(214, 40, 30) };
+fn flashers(canvas: &mut Canvas, l: &Local, x: f32, y: f32, h: f32, time: f32) {
+    let stripe = rgb(214, 40, 30);
     for (side, at) in [(Side::Left, y + 0.04), (Side::Right, -y - 0.04)] {
         l.mark(canvas, side, at, [-0.96 * x, 0.64 * x], [0.36 * h, 0.48 * h], stripe);
     }
@@ -173,35 +173,50 @@ pub(crate) fn lamps(canvas: &mut Canvas, actor: &Actor, l: &Local, deck: f32, ti
     if actor.height * l.scale < 1.2 {
         return;
     }
-    let sized = |metres: f32, pixels: f32, most: f32| metres.max(pixels / l.scale).min(most);
-    let blinking = actor.indicator != 0 && phase(time, 1.5) < 0.5;
     let back = -x - 0.06;
     if l.sees(Side::Back, back) {
         let (wide, high, colour) = if actor.braking {
-            (sized(0.46, 2.3, 0.9 * y), sized(0.26, 2.2, 0.8 * deck), BRAKE)
+            (sized(l, 0.46, 2.3, 0.9 * y), sized(l, 0.26, 2.2, 0.8 * deck), BRAKE)
         } else {
-            (sized(0.3, 1.0, 0.5 * y), sized(0.15, 0.8, 0.5 * deck), TAIL)
+            (sized(l, 0.3, 1.0, 0.5 * y), sized(l, 0.15, 0.8, 0.5 * deck), TAIL)
         };
         let top = (0.94 * deck).max(high);
         let ink = if actor.braking { l.glow(colour) } else { l.lit(colour, Side::Top) };
+        if actor.kind == AgentKind::Motorcycle {
+            let half = 0.5 * high;
+            l.face(canvas, Side::Back, back, [-half, half], [top - high, top], ink);
+            return indicators(canvas, actor, l, deck, time);
+        }
         l.face(canvas, Side::Back, back, [y - wide, y], [top - high, top], ink);
         l.face(canvas, Side::Back, back, [-y, wide - y], [top - high, top], ink);
         if actor.braking {
             let z = if actor.kind == AgentKind::Car { 0.78 * actor.height } else { 0.95 * actor.height };
-            let (half, tall) = (sized(0.25, 1.2, 0.5 * y), sized(0.1, 1.1, 0.25));
+            let (half, tall) = (sized(l, 0.25, 1.2, 0.5 * y), sized(l, 0.1, 1.1, 0.25));
             l.face(canvas, Side::Back, back, [-half, half], [z, z + tall], ink);
         }
     }
     let front = x + 0.06;
     if l.sees(Side::Front, front) {
-        let (wide, high) = (sized(0.36, 1.2, 0.6 * y), sized(0.18, 1.0, 0.5 * deck));
+        let (wide, high) = (sized(l, 0.36, 1.2, 0.6 * y), sized(l, 0.18, 1.0, 0.5 * deck));
         let top = (0.86 * deck).max(high);
         for u in [[y - wide, y], [-y, wide - y]] {
             l.face(canvas, Side::Front, front, u, [top - high, top], l.glow(HEAD));
         }
     }
-    if blinking {
-        let (wide, high) = (sized(0.26, 2.2, 0.7 * y), sized(0.24, 2.2, 0.8 * deck));
+    indicators(canvas, actor, l, deck, time);
+}
+
+/// What smallest size and largest share a lamp has: so many metres, but at least so many pixels, at most `most` metres.
+fn sized(l: &Local, metres: f32, pixels: f32, most: f32) -> f32 {
+    metres.max(pixels / l.scale).min(most)
+}
+
+/// Amber at both ends and on the side, blinking at 1.5 Hz.
+fn indicators(canvas: &mut Canvas, actor: &Actor, l: &Local, deck: f32, time: f32) {
+    let (x, y) = (0.5 * actor.length, 0.5 * actor.width);
+    let (back, front) = (-x - 0.06, x + 0.06);
+    if actor.indicator != 0 && phase(time, 1.5) < 0.5 {
+        let (wide, high) = (sized(l, 0.26, 2.2, 0.7 * y), sized(l, 0.24, 2.2, 0.8 * deck));
         let u = if actor.indicator > 0 { [y - wide, y + 0.04] } else { [-y - 0.04, wide - y] };
         let z = [(0.5 * deck - 0.5 * high).max(0.0), 0.5 * deck + 0.5 * high];
         for (side, at) in [(Side::Back, back - 0.04), (Side::Front, front + 0.04)] {

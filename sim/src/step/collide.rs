@@ -73,7 +73,10 @@ pub(super) fn traffic(scene: &mut SceneMut<'_>) {
                 Control::Walk => scene.v[k] > 0.0,
                 _ => true,
             };
-            let people = world.agents[i].kind.is_pedestrian() && world.agents[j].kind.is_pedestrian();
+            // Who walks squeezes past others who walk and past what stands.
+            let person = |k: usize| world.agents[k].kind.is_pedestrian();
+            let slow = |k: usize| person(k) || scene.v[k] < 0.3;
+            let people = (person(i) || person(j)) && slow(i) && slow(j);
             let known = scene.flags[i] & scene.flags[j] & flag::CRASHED != 0;
             if (moving(i) || moving(j)) && !people && !known && obb(scene, i).overlaps(&obb(scene, j)) {
                 with = Some(j);

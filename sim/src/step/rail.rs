@@ -14,8 +14,12 @@ pub(super) fn advance(scene: &mut SceneMut<'_>) {
     for i in 1..world.agents.len() {
         let spec = &world.agents[i];
         let flags = scene.flags[i];
-        let recorded = matches!(spec.control, Control::Replay | Control::ReactiveReplay);
-        if recorded && flags & (flag::HANDED_OVER | flag::CRASHED) == 0 {
+        let recorded = match spec.control {
+            Control::Replay => true,
+            Control::ReactiveReplay => flags & (flag::HANDED_OVER | flag::CRASHED) == 0,
+            _ => false,
+        };
+        if recorded {
             replay(scene, i, time);
         } else if flags & flag::PRESENT != 0 && (scene.v[i] > 0.0 || scene.a[i] > 0.0) {
             along(scene, i);

@@ -89,7 +89,7 @@ pub fn simple_driver(scene: &Scene<'_>) -> Action {
     let (dx, dy) = (ahead.x - scene.x[0], ahead.y - scene.y[0]);
     let (x, y) = (dx * scene.cos[0] + dy * scene.sin[0], dy * scene.cos[0] - dx * scene.sin[0]);
     let wheelbase = 1.2 * world.half_length[0];
-    let steer = (2.0 * wheelbase * y / (x * x + y * y).max(1.0)).atan();
+    let steer = sim::math::atan(2.0 * wheelbase * y / (x * x + y * y).max(1.0));
     let front = s + world.half_length[0];
     let mut accel = (path.pace[path.index(s)].min(15.0) - v).clamp(-3.0, 2.0);
     let mut stop_at = |gap: f32| {

@@ -13,7 +13,7 @@ use crate::scenario::{Control, DT, Turn};
 /// Deceleration of who has crashed, m/s².
 const CRASH_BRAKE: f32 = 6.0;
 /// Lane changes are considered every so many steps.
-const CONSIDER: u32 = 5;
+const CONSIDER: u32 = 10;
 /// Indicators blink from so many metres before a turn.
 const INDICATE: f32 = 25.0;
 
@@ -26,7 +26,7 @@ pub(super) fn decide(scene: &mut SceneMut<'_>) {
             script::advance(scene, i);
         }
         let flags = scene.flags[i];
-        if flags & flag::CRASHED != 0 {
+        if flags & flag::CRASHED != 0 && spec.control != Control::Replay {
             scene.a[i] = -(CRASH_BRAKE.min(scene.v[i] / DT));
             scene.flags[i] = super::lights(flags, true);
             continue;
@@ -64,12 +64,14 @@ fn drive(scene: &mut SceneMut<'_>, i: usize) -> f32 {
         near = leader::near(scene, i);
     }
     let braking = scene.brake[i] > 0.0;
-    let wish = if scene.desired[i] > 0.0 && !braking {
-        scene.desired[i].min(path.bend[path.index(scene.s[i])])
-    } else if braking {
-        scene.desired[i].max(0.1)
+    // The model slows down only when it is too fast already, so it is told a second ahead.
+    let (here, soon) = (path.index(scene.s[i]), path.index(scene.s[i] + v));
+    let wish = if braking {
+        scene.desired[i]
+    } else if scene.desired[i] > 0.0 {
+        scene.desired[i].min(path.bend[here]).min(path.bend[soon])
     } else {
-        path.pace[path.index(scene.s[i])].max(0.5)
+        path.pace[here].min(path.pace[soon]).max(0.5)
     };
     let mut ahead = idm::Ahead::new(driver, v, wish);
     leader::along(scene, i, path, &near, &mut ahead);

@@ -69,7 +69,8 @@ fn must_wait(scene: &SceneMut<'_>, (i, v, front): (usize, f32, f32), j: usize, z
     }
     let arrive = seconds(zone.mine.0 - front, v);
     let leave = seconds(zone.mine.1 - front + 2.0 * world.half_length[i], v);
-    let goes_first = clear / speed.max(0.1) + 0.5 < arrive;
+    // A margin that is smaller once the other is in the zone, so that nobody brakes at the last moment for nothing.
+    let goes_first = clear / speed.max(0.1) + if entry > 0.0 { 0.7 } else { 0.1 } < arrive;
     if entry <= 0.0 {
         // In the zone; who has merged in is followed.
         let stuck = scene.waiting[i] > DEADLOCK && scene.waiting[j] > 20;
