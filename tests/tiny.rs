@@ -276,7 +276,18 @@ fn bench_sim(toy: &Toy) {
 
 /// Frames, records, questions and card; the same command gives the same bytes, and what is written trains.
 fn data_generate(toy: &Toy) {
-    let args = ["data", "generate", "--count", "24", "--split", "0.5,0.25,0.25", "--families", "signal,cut_in", "--camera", "tiny"];
+    let args = [
+        "data",
+        "generate",
+        "--count",
+        "24",
+        "--split",
+        "0.5,0.25,0.25",
+        "--families",
+        "signal,cut_in",
+        "--camera",
+        "tiny",
+    ];
     toy.run(&[&args[..], &["--questions", "--out", "boxes"]].concat()).ok();
     toy.run(&[&args[..], &["--threads", "1", "--questions", "--out", "again"]].concat()).ok();
     let card = std::fs::read_to_string(toy.path("boxes/CARD.md")).unwrap();
@@ -305,9 +316,15 @@ fn drive(toy: &Toy) {
     }
     let args = ["drive", "--limit", "1", "--model", "model", "--no-think", "--camera", "tiny"];
     let driven = toy.run(&[&args[..], &["--json"]].concat()).ok().json();
-    assert!(driven["answers"]["asked"].as_u64().unwrap() > 5 && driven["constant"]["driving_score"].is_object(), "{driven}");
+    assert!(
+        driven["answers"]["asked"].as_u64().unwrap() > 5 && driven["constant"]["driving_score"].is_object(),
+        "{driven}"
+    );
     let page = std::fs::read_to_string(toy.path("out/drive/vlm-tiny/index.html")).unwrap();
-    assert!(page.contains("data:image/png") && !page.contains("http://") && !page.contains("https://"), "a page of its own");
+    assert!(
+        page.contains("data:image/png") && !page.contains("http://") && !page.contains("https://"),
+        "a page of its own"
+    );
     let limits = ["drive", "--policy", "constant", "--alone", "--fail-under", "driving_score=99"];
     toy.run(&limits).fails(1, &["driving_score"]);
     toy.run(&["drive", "--suite", "cutin"]).fails(2, &["cutin", "did you mean cut_in?"]);
