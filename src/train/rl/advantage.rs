@@ -135,7 +135,10 @@ pub fn advantages(
             (numbers, if is_zero(moments.std, count) { count } else { 0 })
         }
     };
-    // What is not known, alone in its group or without any deviation to divide by teaches nothing.
+    if let Some(i) = total.iter().zip(&known).position(|(sum, known)| *known && !sum.is_finite()) {
+        return Err(Failure::device(format!("the weighted reward of completion {i} is {}", total[i])));
+    }
+    // Not known, or alone in its group with no deviation to divide by: nothing to learn.
     let advantages: Vec<f64> = numbers.into_iter().map(|a| if a.is_nan() { 0. } else { a }).collect();
     if let Some(i) = advantages.iter().position(|a| !a.is_finite()) {
         return Err(Failure::device(format!("the advantage of completion {i} is {}", advantages[i])));
