@@ -121,7 +121,8 @@ pub fn advantages(
             let std = |i: usize| if options.scale_rewards == ScaleRewards::Batch { batch.std } else { groups[i].std };
             let scale = |i: usize| if options.scale_rewards == ScaleRewards::None { 1. } else { std(i) + EPSILON };
             let numbers: Vec<f64> = (0..count).map(|i| (total[i] - groups[i].mean) / scale(i)).collect();
-            (numbers, (0..count).filter(|i| is_zero(std(*i), num_generations)).count())
+            let of = if options.scale_rewards == ScaleRewards::Batch { count } else { num_generations };
+            (numbers, (0..count).filter(|i| is_zero(std(*i), of)).count())
         }
         Aggregation::NormalizeThenSum => {
             let normalize = |term: &Vec<f64>| -> Vec<f64> {
