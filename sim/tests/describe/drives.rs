@@ -46,7 +46,7 @@ pub fn moments(seeds: std::ops::Range<u64>, every: u32) -> Vec<Moment> {
     let episodes = drive(worlds, &mut Shared(&expert), Options::default(), |batch, _| {
         for i in 0..batch.len() {
             let scene = batch.scene(i);
-            if scene.head.done || scene.head.step % every != 0 || scene.flags[0] & flag::CRASHED != 0 {
+            if scene.head.done || !scene.head.step.is_multiple_of(every) || scene.flags[0] & flag::CRASHED != 0 {
                 continue;
             }
             let style = Style::rich(i as u32);
@@ -88,6 +88,12 @@ fn drives_are_described() {
         }
     }
     assert!(words.len() < 400, "{}", words.len());
+    let knowable = |m: &&Moment| {
+        let told = Reason::told(m.decision.binding, &m.facts);
+        describe::knowable(&m.facts, m.driven.action, m.planned.action, told)
+    };
+    let share = moments.iter().filter(knowable).count() as f64 / moments.len() as f64;
+    assert!((0.4..0.95).contains(&share), "{share}");
     // Every question of the head has something to tell apart.
     assert_eq!(classes.len(), TARGETS.len());
     assert!(classes.values().all(|c| c.len() > 1), "{classes:?}");
