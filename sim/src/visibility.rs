@@ -90,13 +90,6 @@ pub fn sight(scenario: &Scenario) -> Option<Sight> {
     let world = Arc::new(World::new(scenario.clone()));
     let options = Options { record: true, steps: HORIZON };
     let episode = drive(vec![world], &mut ConstantSpeed, options, |_, _| {}).pop()?;
-    if std::env::var("DBG").is_ok() {
-        eprintln!(
-            "{} events {:?} hazard {hazard}",
-            scenario.name,
-            episode.events.iter().map(|e| (e.step, e.kind, e.other)).collect::<Vec<_>>()
-        );
-    }
     let first = episode.events.iter().find(|e| {
         matches!(e.kind, EventKind::CollisionPedestrian | EventKind::CollisionVehicle | EventKind::CollisionStatic)
     })?;
@@ -130,9 +123,6 @@ fn sees(scenario: &Scenario, boxes: &[[f32; 4]], hazard: usize, props: &[Solid])
 /// after a third of a second avoids it.
 pub fn accepts(scenario: &Scenario) -> bool {
     let Some(sight) = sight(scenario) else { return false };
-    if std::env::var("DBG").is_ok() {
-        eprintln!("   {sight:?} v {}", scenario.agents[0].speed);
-    }
     let speed = scenario.agents[0].speed;
     let earliest = APPEARS[0].max(speed / 10.0 + 0.35);
     sight.hidden >= HIDDEN && (earliest..=APPEARS[1]).contains(&sight.time_to_collision)

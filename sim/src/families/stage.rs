@@ -156,18 +156,18 @@ impl Stage {
 }
 
 /// Draws a scene until it keeps the promise of an occlusion family; `draft` gives nothing for a scene that cannot.
-pub fn promised(family: &Family, seed: u64, draft: fn(Stage, u64) -> Option<Scenario>) -> (Scenario, u64) {
+pub fn promised(family: &Family, seed: u64, draft: fn(Stage, u64) -> Option<Scenario>) -> Scenario {
     let mut fallback = None;
     for attempt in 0..DRAWS {
         if let Some(scenario) = draft(Stage::new(family, seed, attempt), seed) {
             if crate::visibility::accepts(&scenario) {
-                return (scenario, attempt + 1);
+                return scenario;
             }
             fallback = Some(scenario);
         }
     }
     let empty = || Stage::new(family, seed, 0).finish(family, seed, 1.0);
-    (fallback.unwrap_or_else(empty), DRAWS)
+    fallback.unwrap_or_else(empty)
 }
 
 fn agent(kind: AgentKind, size: [f32; 3], pose: [f32; 3], speed: f32, control: Control) -> Agent {
