@@ -10,7 +10,7 @@ use sim::render::{Camera, Frame, Stage, Style};
 use sim::{Action, Batch, World, families, view};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A moment of a drive with everything that is said of it.
 pub struct Moment {
@@ -67,9 +67,15 @@ pub fn moments(seeds: std::ops::Range<u64>, every: u32) -> Vec<Moment> {
     notes.into_iter().filter_map(moment).collect()
 }
 
+/// Two drives in each family.
+fn driven() -> &'static [Moment] {
+    static MOMENTS: OnceLock<Vec<Moment>> = OnceLock::new();
+    MOMENTS.get_or_init(|| moments(0..2, 8))
+}
+
 #[test]
 fn drives_are_described() {
-    let moments = moments(0..2, 10);
+    let moments = driven();
     assert!(moments.len() > 500, "{}", moments.len());
     let mut words = BTreeSet::new();
     let mut classes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -103,7 +109,7 @@ fn drives_are_described() {
 
 #[test]
 fn selection_evens_labels_out_and_is_the_same_each_time() {
-    let pool: Vec<balance::Moment> = moments(0..2, 5)
+    let pool: Vec<balance::Moment> = driven()
         .iter()
         .map(|m| balance::Moment { speed: m.facts.speed, command: m.facts.command, action: m.driven.action })
         .collect();
