@@ -404,3 +404,34 @@ proptest::proptest! {
         proptest::prop_assert!(frames[0].inverse_depth.iter().all(|d| d.is_finite() && *d >= 0.0));
     }
 }
+
+/// Ego in the middle, what is 10 m east of it 20 pixels to the right at half a metre per pixel.
+#[test]
+fn from_above_places_are_to_scale() {
+    use sim::render::Class;
+    let ego = actor(AgentKind::Car, 7, 30.0, 5.0, 0.0);
+    let other = actor(AgentKind::Van, 8, 40.0, 5.0, 1.0);
+    let mut frame = Frame::new(true);
+    let plan = [[30.0, 5.0], [30.0, 25.0]];
+    birds_eye(&Stage::new(&town()), &[other], &[], &ego, &plan, 0.5, 100, &Style::plain(1), &mut frame);
+    assert_eq!(frame.class[50 * 100 + 52], Class::Ego as u8);
+    assert_eq!(frame.instance[50 * 100 + 70], 9);
+    // North is up.
+    assert_eq!(frame.class[20 * 100 + 50], Class::Ego as u8);
+    assert_eq!(frame.class[24 * 100 + 60], Class::Building as u8);
+}
+
+/// Neighbours of a rig share the edge of their pictures: what leaves one enters the next.
+#[test]
+fn a_rig_sees_all_around_its_front() {
+    let cameras = Camera::tiny().rig(3);
+    let seen = |camera: &Camera, angle: f32| {
+        let van = actor(AgentKind::Van, 3, 1.5 + 15.0 * angle.cos(), 15.0 * angle.sin(), 0.0);
+        blank(&[van], &Map::default(), &[], camera).visible_pixels(3)
+    };
+    for (degrees, which) in [(90.0f32, 0), (60.0, 0), (30.0, 1), (0.0, 1), (-30.0, 1), (-60.0, 2), (-90.0, 2)] {
+        let counts: Vec<usize> = cameras.iter().map(|c| seen(c, degrees.to_radians())).collect();
+        let most = (0..3).max_by_key(|&i| counts[i]).unwrap();
+        assert_eq!(most, which, "{degrees}: {counts:?}");
+    }
+}

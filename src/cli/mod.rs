@@ -17,6 +17,7 @@ pub mod completions;
 pub mod config;
 pub mod data;
 pub mod doctor;
+pub mod drive;
 pub mod eval;
 pub mod export;
 pub mod init;
@@ -72,6 +73,8 @@ pub enum Verb {
     Sft(sft::Args),
     /// Score a planner on labelled records
     Eval(eval::Args),
+    /// Drive a policy through scenarios in the simulator (driving score)
+    Drive(drive::Args),
     /// Score trajectories as NAVSIM does (PDMS, EPDMS)
     Score(score::Args),
     /// Question a planner about one frame, interactively
@@ -119,6 +122,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Verb::Sft(args) => sft::run(args, shared),
         Verb::Eval(args) => eval::run(args, shared),
         Verb::Score(args) => score::run(args, shared),
+        Verb::Drive(args) => drive::run(args, shared),
         Verb::Chat(args) => chat::run(args, shared),
         Verb::Data(args) => data::run(args, shared),
         Verb::Init(args) => init::run(args, shared),

@@ -70,7 +70,7 @@ pub fn describe(
     let mut extra = serde_json::Map::new();
     extra.insert("t".into(), json!(round(moment.step as f64 * f64::from(DT), 1)));
     extra.insert("ego_history".into(), json!(history(moment)));
-    extra.insert("cause".into(), json!(told.map(|reason| format!("{reason:?}").to_lowercase())));
+    extra.insert("cause".into(), json!(told.map(cause_word)));
     extra.insert("look".into(), json!(if style.textured { "rich" } else { "plain" }));
     let future = scene::Trajectory {
         step: moment.driven.future.step,
@@ -90,6 +90,11 @@ pub fn describe(
         extra,
     };
     Ok(Described { sample, jpeg, questions })
+}
+
+/// The name of a cause, without whom it concerns.
+fn cause_word(reason: Reason) -> String {
+    format!("{reason:?}").split('(').next().unwrap_or_default().to_lowercase()
 }
 
 /// A path as it is written in files of `folder`.

@@ -1,12 +1,13 @@
 //! What can drive: one file per policy. So far the vision-language planner: where its files are ([`source`]), what
 //! belongs together ([`planner`]; without the weights [`language`]), asking it ([`ask`]), the exact probability of every label ([`choices`]), both with the
-//! plan that was written ([`planned`]) and a whole set of records ([`evaluate`]). [`frames`] finds the pictures that a
+//! plan that was written ([`planned`]) and a whole set of records ([`evaluate`]), at the wheel in the simulator ([`drive`]). [`frames`] finds the pictures that a
 //! user means, [`whole`] is a planner on its way to a file.
 
 pub mod ask;
 pub mod card;
 pub mod choices;
 pub mod digest;
+pub mod drive;
 pub mod evaluate;
 pub mod frames;
 pub mod fresh;

@@ -5,8 +5,9 @@
 use super::base64;
 use super::{CSS, escape, grouped};
 use crate::driving::replay::Replay;
-use crate::driving::{DrivingReport, RouteScore, ability};
+use crate::driving::{DrivingReport, RouteScore, ability, penalty};
 use crate::metrics::bootstrap::Figure;
+use sim::event::EventKind;
 use std::fmt::Write;
 
 const SCRIPT: &str = include_str!("replay.js");
@@ -24,7 +25,7 @@ main{max-width:1180px}
 #bar button,#bar select{font:inherit;padding:3px 12px;border:1px solid var(--line);border-radius:6px;background:var(--paper);color:var(--ink)}
 #scrub{flex:1;min-width:160px;accent-color:var(--accent)}
 tr.shown td{background:color-mix(in srgb,var(--accent) 14%,transparent)}
-.routes a{color:var(--accent);text-decoration:none}.routes td:last-child,.routes th:last-child{text-align:left;white-space:normal;min-width:220px}
+.routes a{color:var(--accent);text-decoration:none}.routes a.wrong{color:rgb(var(--bad))}.routes a.unknown{color:var(--dim)}.routes td:last-child,.routes th:last-child{text-align:left;white-space:normal;min-width:220px}
 .routes tr{scroll-margin-top:470px}
 ";
 
@@ -152,16 +153,20 @@ fn line(r: &RouteScore) -> String {
     let id = escape(&anchor(&r.name));
     let number = |v: Option<f64>, digits: usize| v.map_or("–".into(), |v| format!("{v:.digits$}"));
     let class = if r.success { "right" } else { "wrong" };
+    let near = penalty::name(EventKind::NearMiss);
     let mut what: Vec<String> = r
         .infractions
         .iter()
+        .filter(|i| i.kind != near)
         .map(|i| {
             let mark = if i.coefficient.is_some() { " class=\"wrong\"" } else { " class=\"unknown\"" };
             format!("<a{mark} href=\"#{id}@{:.1}\">{} {:.0} s</a>", (i.time - 3.0).max(0.0), escape(&i.kind), i.time)
         })
         .collect();
-    if r.end != "complete" {
-        what.insert(0, escape(&r.end));
+    let misses: Vec<f64> = r.infractions.iter().filter(|i| i.kind == near).map(|i| i.time).collect();
+    if let Some(first) = misses.first() {
+        let start = (first - 3.0).max(0.0);
+        what.push(format!("<a class=\"unknown\" href=\"#{id}@{start:.1}\">{near} × {}</a>", misses.len()));
     }
     format!(
         "<tr id=\"{id}\" data-route=\"{name}\"><td><a href=\"#{id}\">{name}</a></td><td class=\"{class}\">{:.1}</td><td>{:.0}</td><td>{:.2}</td>\

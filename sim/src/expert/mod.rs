@@ -150,6 +150,7 @@ pub fn decide<'m>(scene: &Scene<'_>, memory: &'m mut Memory) -> Option<&'m Decis
         half: [scene.world.half_length[0], scene.world.half_width[0]],
     };
     let caps = rules::caps(scene, route, &others);
+    let zones = rules::zones(scene);
     let lines = rules::holds(scene, route, memory);
     let reference = caps.speed.iter().take(60).map(|c| c.0).fold(5.0f32, f32::max);
     let emergency = propose::emergency_behind(&others, ego);
@@ -162,13 +163,14 @@ pub fn decide<'m>(scene: &Scene<'_>, memory: &'m mut Memory) -> Option<&'m Decis
         let meetings = rollout::meetings(&others, &lateral, ego);
         let (off, outside) = score::beside_lanes(scene, route, &lateral, ego, 60.0);
         let off = (off, outside.min(40.0) * if several { 0.5 } else { 0.06 });
-        let line = |s: f32| rules::waiting_line(scene, route, s);
+        let place = |agent, low, s| rules::waiting_place(scene, route, (agent, low, s), &zones);
         let mut holds = lines.clone();
-        holds.extend(rollout::crossings(&meetings, ego, &caps, 0.9, line));
+        holds.extend(rollout::crossings(&meetings, ego, &caps, 0.9, place));
         // On the way aside the speed is kept, there ego is slow enough to be passed.
         let keep = (ego.v / caps.at(ego.s).0.max(1.0)).min(0.9);
         let there = lateral.shifts.first().is_some_and(|shift| (shift.to - scene.lat[0]).abs() < 0.8);
-        let aside = if there { [0.45, 0.25, 0.12] } else { [keep, 0.5, 0.25] };
+        let passed = emergency.map_or(1.0, |e| e.slowest - 4.0).max(0.8) / caps.at(ego.s).0.max(1.0);
+        let aside = if there { [passed.min(0.45), 0.2, 0.1] } else { [keep, 0.5, 0.25] };
         let shares = match aim {
             Aim::Centre => &SHARES[..],
             Aim::Aside(..) => &aside[..],

@@ -35,14 +35,32 @@ pub struct Proposal {
     pub lateral: Lateral,
 }
 
-/// An emergency vehicle behind ego that wants to pass: the agent and how far to the left of the route it drives.
-pub fn emergency_behind(others: &[Other], ego: Ego) -> Option<(usize, f32, f32)> {
+/// An emergency vehicle behind ego that wants to pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Emergency {
+    /// Which agent.
+    pub agent: usize,
+    /// Metres to the left of the route at which it drives.
+    pub lat: f32,
+    /// Half its width.
+    pub half: f32,
+    /// Its least speed in the next 4 s.
+    pub slowest: f32,
+}
+
+/// Finds it.
+pub fn emergency_behind(others: &[Other], ego: Ego) -> Option<Emergency> {
     others.iter().find_map(|o| {
         let Who::Agent(agent) = o.who else { return None };
         let behind = o.s[0] < ego.s + 1.0 && o.s[0] > ego.s - 70.0;
         let comes = o.speed[0] > 1.0 || o.s[0] > ego.s - 25.0;
         let urgent = o.kind == AgentKind::Emergency && !o.still && behind && comes && o.lat[0].abs() < 6.0;
-        urgent.then_some((agent, o.lat[0], o.half[1]))
+        urgent.then(|| Emergency {
+            agent,
+            lat: o.lat[0],
+            half: o.half[1],
+            slowest: o.speed.iter().take(17).copied().fold(f32::MAX, f32::min),
+        })
     })
 }
 
@@ -95,7 +113,7 @@ pub fn proposals(scene: &Scene<'_>, route: &Path, others: &[Other], ego: Ego, ca
             list.push(simple(Aim::Change(side), offset));
         }
     }
-    if let Some((agent, lat, half)) = emergency_behind(others, ego) {
+    if let Some(Emergency { agent, lat, half, .. }) = emergency_behind(others, ego) {
         for side in [1i8, -1] {
             let sign = f32::from(side);
             let clear = lat + sign * (half + ego.half[1] + 0.5);

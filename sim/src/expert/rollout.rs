@@ -71,13 +71,13 @@ pub fn meetings<'a>(others: &'a [Other], lateral: &Lateral, ego: Ego) -> Vec<Mee
 }
 
 /// Places to wait at for those who cross: each counts until they have gone, unless ego is through before they come.
-/// `line(s)` names the line at which one waits for what happens at `s`.
+/// `place(agent, low, s)` improves the place `s` at which ego would wait for an agent that crosses from `low` on.
 pub fn crossings(
     meetings: &[Meeting<'_>],
     ego: Ego,
     caps: &Caps,
     margin: f32,
-    line: impl Fn(f32) -> Option<f32>,
+    place: impl Fn(usize, f32, f32) -> f32,
 ) -> Vec<Hold> {
     let front = ego.s + ego.half[0];
     let mut holds = Vec::new();
@@ -111,7 +111,7 @@ pub fn crossings(
         if reach > until + 0.3 {
             continue;
         }
-        let s = line(low).unwrap_or(low - stand_off).min(low - stand_off.min(0.8));
+        let s = if walks { low - stand_off } else { place(agent, low, low - stand_off) };
         let cause = if walks { Cause::Pedestrian(agent) } else { Cause::Crossing(agent) };
         holds.push(Hold { s, until, cause });
     }
@@ -140,7 +140,7 @@ pub fn roll(ego: Ego, caps: &Caps, share: f32, meetings: &[Meeting<'_>], holds: 
     for k in 0..STEPS {
         let (wanted, cause) = wish(ego, (s, v, k), caps, share, meetings, holds);
         // Gentle changes are smooth; braking that is needed comes at once.
-        let (down, up) = if wanted < -3.0 { (40.0, 10.0) } else { (3.6, 3.6) };
+        let (down, up) = if wanted < -3.2 { (40.0, 10.0) } else { (2.8, 2.6) };
         a = wanted.clamp(a - down * STEP, (a.max(-1.0) + up * STEP).max(a)).clamp(-8.0, 2.3);
         (out.s[k], out.v[k], out.a[k], out.cause[k]) = (s, v, a, cause);
         let next = (v + a * STEP).max(0.0);
@@ -182,7 +182,9 @@ fn wish(
         }
         let needed = v * v / (2.0 * (gap - 0.4).max(0.15));
         if needed > 1.5 || gap < 1.0 {
-            offer(if gap < 0.5 && v < 0.5 { -2.0 } else { -needed }, hold.cause);
+            // The last half metre softly.
+            let soft = if v < 0.8 && gap > 0.3 { needed.min(0.7) } else { needed };
+            offer(if gap < 0.5 && v < 0.5 { -1.2 } else { -soft }, hold.cause);
         } else if gap < 12.0 {
             offer(free(v, (1.6 * gap).sqrt().max(0.6), 1.5), hold.cause);
         }

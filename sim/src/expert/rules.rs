@@ -3,7 +3,7 @@
 use super::forecast::{Other, Who};
 use super::lateral::Shift;
 use super::{Cause, Memory};
-use crate::batch::Scene;
+use crate::batch::{NO_PATH, Scene};
 use crate::path::Path;
 use crate::scenario::{Control, Lamp, PropKind, StopRule};
 
@@ -171,13 +171,58 @@ pub fn holds(scene: &Scene<'_>, route: &Path, memory: &Memory) -> Vec<Hold> {
     holds
 }
 
-/// The last line before `s` at which one waits for those with priority, if ego has not passed it.
-pub fn waiting_line(scene: &Scene<'_>, route: &Path, s: f32) -> Option<f32> {
-    let front = scene.s[0] + scene.world.half_length[0];
-    route
+/// Where to wait for an agent that crosses ego's way from `low` metres on: before all of the place that its path and
+/// those of others in traffic share with the route, and at the line that rules it if there is one. `s` is the place that
+/// its forecast box asks for.
+pub fn waiting_place(scene: &Scene<'_>, route: &Path, (agent, low, s): (usize, f32, f32), zones: &[Zoned]) -> f32 {
+    let half = scene.world.half_length[0];
+    let front = scene.s[0] + half;
+    let line = route
         .stops
         .iter()
         .filter(|stop| !matches!(stop.rule, StopRule::Light(_)))
         .map(|stop| stop.s)
-        .rfind(|&line| line > front - 0.8 && line < s && s - line < 25.0)
+        .rfind(|&line| line > front - 0.8 && line < low && low - line < 25.0);
+    if let Some(line) = line {
+        return line.min(s);
+    }
+    let own = zones.iter().find(|z| z.path == scene.path[agent] && z.first < low + 4.0 && z.last > low - 4.0);
+    let mut best = own.map_or(s, |z| s.min(z.first - 0.4));
+    for _ in 0..3 {
+        // Where ego does not fit between two zones it waits before the first.
+        for zone in zones {
+            if zone.first - 0.4 < best && zone.last + 2.0 * half + 0.5 > best && zone.first - 0.4 > front - 0.2 {
+                best = zone.first - 0.4;
+            }
+        }
+    }
+    if best < front - 0.2 { s.max(front - 0.2).min(s) } else { best }
+}
+
+/// A place that ego's route shares with another path that somebody drives on, metres along the route.
+#[derive(Debug, Clone, Copy)]
+pub struct Zoned {
+    path: u32,
+    first: f32,
+    last: f32,
+}
+
+/// The places where paths of traffic cross the route.
+pub fn zones(scene: &Scene<'_>) -> Vec<Zoned> {
+    let mut paths: Vec<u32> = (1..scene.agents())
+        .filter(|&i| scene.present(i) && scene.path[i] != NO_PATH && scene.path[i] != scene.path[0])
+        .filter(|&i| scene.world.agents[i].control == Control::Idm)
+        .map(|i| scene.path[i])
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let mut found = Vec::new();
+    for path in paths {
+        for zone in scene.world.conflicts.between(scene.path[0] as usize, path as usize) {
+            if !zone.merge {
+                found.push(Zoned { path, first: zone.mine.0, last: zone.mine.1 });
+            }
+        }
+    }
+    found
 }

@@ -184,3 +184,56 @@ pub(crate) fn triangles(polygon: &[Point]) -> Vec<[Point; 4]> {
 fn cross(a: Point, b: Point, c: Point) -> f32 {
     (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn area(p: &[Point; 4]) -> f32 {
+        0.5 * (cross(p[0], p[1], p[2]) + cross(p[0], p[2], p[3])).abs()
+    }
+
+    #[test]
+    fn triangles_cover_a_polygon_that_is_not_convex() {
+        let l = [[0.0, 0.0], [4.0, 0.0], [4.0, 1.0], [1.0, 1.0], [1.0, 3.0], [0.0, 3.0]];
+        let clockwise: Vec<Point> = l.iter().rev().copied().collect();
+        for polygon in [&l[..], &clockwise] {
+            let parts = triangles(polygon);
+            assert_eq!(parts.len(), 4);
+            assert!((parts.iter().map(area).sum::<f32>() - 6.0).abs() < 1e-5);
+        }
+        assert!(triangles(&l[..2]).is_empty());
+    }
+
+    #[test]
+    fn dashes_are_three_metres_in_twelve() {
+        let parts = dashes(&[[0.0, 0.0], [10.0, 0.0], [120.0, 0.0]], 3.0, 9.0);
+        let on: f32 = parts.iter().map(|[a, b]| distance(*a, *b)).sum();
+        assert!((on - 30.0).abs() < 1.6, "{on}");
+        assert!(parts.iter().all(|[a, b]| distance(*a, *b) < 3.001));
+    }
+
+    #[test]
+    fn stripes_lie_along_the_shorter_side() {
+        let parts = zebra(&[[0.0, -7.0], [4.0, -7.0], [4.0, 7.0], [0.0, 7.0]]);
+        assert_eq!(parts.len(), 14);
+        assert!(parts.iter().all(|p| (area(p) - 2.0).abs() < 1e-4));
+    }
+
+    #[test]
+    fn a_straight_line_of_many_points_becomes_few() {
+        let points: Vec<Point> = (0..101).map(|i| [i as f32, 0.0]).collect();
+        let few = simplify(&points, 0.05, 12.0);
+        assert!((9..=11).contains(&few.len()), "{}", few.len());
+        assert_eq!((few[0], few[few.len() - 1]), ([0.0, 0.0], [100.0, 0.0]));
+        // A long gap between two points is divided, a bend is kept.
+        assert_eq!(simplify(&[[0.0, 0.0], [36.0, 0.0]], 0.05, 12.0).len(), 4);
+        assert!(simplify(&[[0.0, 0.0], [5.0, 0.0], [5.0, 5.0]], 0.05, 12.0).contains(&[5.0, 0.0]));
+    }
+
+    #[test]
+    fn a_ribbon_keeps_its_width_in_a_bend() {
+        let left = offset(&[[0.0, 0.0], [10.0, 0.0], [10.0, 10.0]], 1.0);
+        assert!(distance(left[1], [9.0, 1.0]) < 1e-5);
+    }
+}
