@@ -7,6 +7,7 @@ use crate::{
     error::{Failure, Kind, Result, io_at},
     files::{RealFs, write_atomic},
     generate::{Look, camera},
+    picture::{contact_sheet, save_png},
     policy::{
         Decoding, Planner, Source,
         drive::{Asking, VlmDriver},
@@ -20,7 +21,7 @@ use ::eval::{
     metrics::bootstrap::{Bootstrap, Figure},
     report::{Shown, driving_page},
 };
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::png::PngEncoder};
 use serde_json::{Value, json};
 use sim::{
     Batch, World,
@@ -137,6 +138,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let value = output(&report, &beside, said);
     let text = serde_json::to_vec_pretty(&value).map_err(|e| Failure::data(format!("the result: {e}")))?;
     write_atomic(&RealFs, &out.join("result.json"), &text)?;
+    save_png(&out.join("sheet.png"), &film.sheet(&episodes))?;
     let shown = film.shown(&report, &episodes, args.worst)?;
     let page = driving_page(&report, &shown).map_err(|e| Failure::data(format!("the page: {e}")))?;
     let page_path = out.join("index.html");
@@ -277,6 +279,8 @@ struct Film {
 
 /// Simulator steps between frames of the film.
 const FILMED: u32 = 10;
+/// Seconds at which the sheet looks.
+const SHOWN: f64 = 3.0;
 
 impl Film {
     fn new(camera: Camera, look: Look, worlds: &[Arc<World>]) -> Film {
@@ -300,6 +304,23 @@ impl Film {
                 self.frames[i].push((f64::from(scene.time()), png));
             }
         }
+    }
+
+    /// One frame of the first route of each family.
+    fn sheet(&self, episodes: &[Episode]) -> RgbImage {
+        let mut families: Vec<&str> = Vec::new();
+        let mut frames: Vec<(RgbImage, &str)> = Vec::new();
+        for (episode, film) in episodes.iter().zip(&self.frames) {
+            let family = episode.world.scenario.family.as_str();
+            let shown = film.iter().find(|(time, _)| *time >= SHOWN).or(film.last());
+            let decoded = shown.and_then(|(_, png)| image::load_from_memory(png).ok());
+            if let (false, Some(picture)) = (families.contains(&family), decoded) {
+                families.push(family);
+                frames.push((picture.to_rgb8(), family));
+            }
+        }
+        let cells: Vec<(&RgbImage, &str)> = frames.iter().map(|(picture, family)| (picture, *family)).collect();
+        contact_sheet(&cells, 4, 288)
     }
 
     /// Replays of all routes, the worst with their frames.
@@ -363,7 +384,7 @@ fn table(report: &DrivingReport, beside: &[(&str, DrivingReport)], said: Said, p
     if let Some((asked, unread)) = said {
         text += &format!("{asked} plans asked for, {unread} answers unreadable\n");
     }
-    text + &format!("replay {page}\n")
+    text + &format!("replay {page}, a frame of each family in sheet.png beside it\n")
 }
 
 /// Exit 1 for missed thresholds.
