@@ -17,16 +17,19 @@ const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
 const INSTEAD: &[(&str, &str)] = &[
     ("cargo run --release --", "reinsman"),
     ("sft.max_steps=200", "sft.max_steps=2"),
+    ("--count 2000", "--count 24"),
     ("reinsman plan", "reinsman plan --max-new-tokens 24"),
     ("reinsman eval", "reinsman eval --max-new-tokens 24"),
     ("reinsman chat", "reinsman chat --max-new-tokens 24"),
 ];
 
-/// The three commands that make the embedded planner: one step of each phase, and never over the checkpoint itself.
+/// The commands that make the embedded planner: one step of each phase, and never over the checkpoint itself.
 const INSTEAD_EMBEDDED: &[(&str, &str)] = &[
     ("cargo run --release --", "reinsman"),
     ("train.toml", "train.toml --set sft.max_steps=1 --set sft.warmup_steps=0 --set sft.auxiliary.vision_steps=1"),
     ("--out data/models/embedded", "--out runs/exported"),
+    ("--count 50000 --split 0.96,0.02,0.02", "--count 48 --split 0.5,0.25,0.25"),
+    ("see.toml", "see.toml --set sft.max_steps=1 --set sft.warmup_steps=0 --set sft.auxiliary.vision_steps=1"),
 ];
 
 /// Large checkpoints and the fixtures of the same family that stand in for them: as a folder, and as what a download of

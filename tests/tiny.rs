@@ -25,15 +25,18 @@ const STEPS: &[Step] = &[
     ("data show", data_show),
     ("data convert", data_convert),
     ("data label", data_label),
+    ("data generate", data_generate),
     ("sft", sft),
     ("plan", plan),
     ("eval", eval),
     ("chat", chat),
     ("score", score),
+    ("drive", drive),
     ("export", export),
     ("doctor", doctor),
     ("bench model", bench_model),
     ("bench score", bench_score),
+    ("bench sim", bench_sim),
     ("completions", completions),
 ];
 
@@ -259,6 +262,73 @@ fn bench_score(toy: &Toy) {
     let keys = ["name", "value", "unit", "threads", "cpu_seconds", "peak_rss_bytes"];
     assert_eq!(line.as_object().unwrap().keys().collect::<Vec<_>>(), keys, "{report}");
     assert!(line["value"].as_f64().unwrap() > 0.0 && line["unit"] == "trajectories/cpu_s", "{report}");
+}
+
+/// One item: the others take longer than a test may.
+fn bench_sim(toy: &Toy) {
+    let items = ["bench", "sim", "--items", "fork_rollout_32x4s", "--repeats", "1"];
+    let report = toy.run(&[&items[..], &["--json"]].concat()).ok().json();
+    let line = &report["results"][0];
+    assert!(line["value"].as_f64().unwrap() > 0.0 && line["unit"] == "ms", "{report}");
+    assert!(toy.run(&items).ok().stdout.contains("per CPU second"));
+    toy.run(&["bench", "sim", "--items", "vectr"]).fails(2, &["vectr", "vector"]);
+}
+
+/// Frames, records, questions and card; the same command gives the same bytes, and what is written trains.
+fn data_generate(toy: &Toy) {
+    let args = [
+        "data",
+        "generate",
+        "--count",
+        "24",
+        "--split",
+        "0.5,0.25,0.25",
+        "--families",
+        "signal,cut_in",
+        "--camera",
+        "tiny",
+    ];
+    toy.run(&[&args[..], &["--questions", "--out", "boxes"]].concat()).ok();
+    toy.run(&[&args[..], &["--threads", "1", "--questions", "--out", "again"]].concat()).ok();
+    let card = std::fs::read_to_string(toy.path("boxes/CARD.md")).unwrap();
+    assert!(card.contains("blind floor") && card.contains("--families signal,cut_in"), "{card}");
+    // The cards name their folders; everything else is the same.
+    ["boxes", "again"].iter().for_each(|set| std::fs::remove_file(toy.path(set).join("CARD.md")).unwrap());
+    toy::assert_same("any number of threads", &toy.path("boxes"), &toy.path("again"));
+    for (file, records) in [("train.jsonl", 12), ("val.jsonl", 6), ("test.jsonl", 6)] {
+        let text = std::fs::read_to_string(toy.path("boxes").join(file)).unwrap();
+        assert_eq!(text.lines().count(), records, "{file}");
+        toy.run(&["data", "check", &format!("boxes/{file}")]).ok();
+    }
+    let stats = toy.run(&["data", "stats", "boxes/train.questions.json", "--json"]).ok().json();
+    assert!(stats["samples"].as_u64().unwrap() > 24, "{stats}");
+    toy.run(&[&args[..], &["--out", "boxes"]].concat()).fails(2, &["is there already", "--force"]);
+    toy.run(&["data", "generate", "--families", "signl", "--out", "none"]).fails(2, &["signl", "did you mean signal?"]);
+    toy.run(&["data", "generate", "--camera", "huge", "--out", "none"]).fails(2, &["huge", "288x128@75"]);
+}
+
+/// The expert and the toy model, whose answers need not be plans; a scene file; a threshold.
+fn drive(toy: &Toy) {
+    let expert = toy.run(&["drive", "--suite", "tiny", "--policy", "expert", "--alone", "--json"]).ok().json();
+    assert!(expert["driving_score"]["value"].as_f64().unwrap() > 80.0, "{expert}");
+    for key in ["driving_score", "success_rate", "efficiency", "comfort", "abilities", "infractions", "routes"] {
+        assert!(!expert[key].is_null(), "{key}: {expert}");
+    }
+    let args = ["drive", "--limit", "1", "--model", "model", "--no-think", "--camera", "tiny"];
+    let driven = toy.run(&[&args[..], &["--json"]].concat()).ok().json();
+    assert!(
+        driven["answers"]["asked"].as_u64().unwrap() > 5 && driven["constant"]["driving_score"].is_object(),
+        "{driven}"
+    );
+    let page = std::fs::read_to_string(toy.path("out/drive/vlm-tiny/index.html")).unwrap();
+    assert!(
+        page.contains("data:image/png") && !page.contains("http://") && !page.contains("https://"),
+        "a page of its own"
+    );
+    let limits = ["drive", "--policy", "constant", "--alone", "--fail-under", "driving_score=99"];
+    toy.run(&limits).fails(1, &["driving_score"]);
+    toy.run(&["drive", "--suite", "cutin"]).fails(2, &["cutin", "did you mean cut_in?"]);
+    toy.run(&["drive", "--suite", "nowhere.xml", "--policy", "idm"]).fails(3, &["nowhere.xml"]);
 }
 
 fn completions(toy: &Toy) {

@@ -140,6 +140,10 @@ fn nothing_stands_on_the_lanes_unless_meant() {
             for (i, lane) in s.map.lanes.iter().enumerate() {
                 let own = s.agents[0].route.contains(&i);
                 let allowed = meant && (BLOCKED.contains(&family.name) || (!own && family.name == "invading_oncoming"));
+                let reach = prop.size[0].max(prop.size[1]) + lane.width + 7.0;
+                if lane.points.iter().all(|&p| distance(p, prop.at) > reach) {
+                    continue;
+                }
                 let line = Curve::through(&lane.points);
                 let steps = line.length().ceil() as usize;
                 let hit = (0..steps).any(|k| {

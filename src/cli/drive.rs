@@ -7,6 +7,7 @@ use crate::{
     error::{Failure, Kind, Result, io_at},
     files::{RealFs, write_atomic},
     generate::{Look, camera},
+    picture::{contact_sheet, save_png},
     policy::{
         Decoding, Planner, Source,
         drive::{Asking, VlmDriver},
@@ -20,24 +21,32 @@ use ::eval::{
     metrics::bootstrap::{Bootstrap, Figure},
     report::{Shown, driving_page},
 };
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::png::PngEncoder};
 use serde_json::{Value, json};
 use sim::{
     Batch, World,
     drive::{self as simulator, Episode},
     expert::RuleExpert,
-    families,
+    families, import,
     policy::{ConstantSpeed, IdmOnly, Policy},
     render::{Camera, Frame, Stage},
+    scenario::Scenario,
     view,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 const EXAMPLES: &str = "Examples:
   reinsman drive                                          # the embedded planner, three routes
   reinsman drive --suite validation --policy expert       # the rule expert, 80 routes
   reinsman drive --suite validation --policy vlm --model runs/a --json
-  reinsman drive --suite cut_in --policy idm              # one scenario family";
+  reinsman drive --suite cut_in --policy idm              # one scenario family
+  reinsman drive --suite scene.xml --policy expert        # a CommonRoad, OpenDRIVE or GPUDrive scene";
+
+/// Seeds of one family.
+const VALIDATION: std::ops::Range<u64> = 2000..2005;
 
 /// Who drives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -56,7 +65,7 @@ pub enum Who {
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Suite (tiny, train, validation, test, occlusion), a suite file, or a scenario family
+    /// Suite (tiny, train, validation, test, occlusion), scenario family, suite file or scene file
     #[arg(long, value_name = "SUITE", default_value = "tiny")]
     pub suite: String,
     /// Who drives
@@ -109,8 +118,7 @@ pub struct Args {
 /// Missed thresholds exit 1, unknown suites and flags 2, unwritable results 3, device trouble 4.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let camera = camera(&args.camera)?;
-    let (name, suite) = suite(&args.suite)?;
-    let mut scenarios = suite.scenarios();
+    let (name, mut scenarios) = scenarios(&args.suite)?;
     scenarios.truncate(args.limit.unwrap_or(usize::MAX));
     let worlds: Vec<Arc<World>> = scenarios.into_iter().map(|scenario| Arc::new(World::new(scenario))).collect();
     let mut progress = Progress::new(shared.quiet);
@@ -130,6 +138,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let value = output(&report, &beside, said);
     let text = serde_json::to_vec_pretty(&value).map_err(|e| Failure::data(format!("the result: {e}")))?;
     write_atomic(&RealFs, &out.join("result.json"), &text)?;
+    save_png(&out.join("sheet.png"), &film.sheet(&episodes))?;
     let shown = film.shown(&report, &episodes, args.worst)?;
     let page = driving_page(&report, &shown).map_err(|e| Failure::data(format!("the page: {e}")))?;
     let page_path = out.join("index.html");
@@ -161,30 +170,34 @@ fn label(args: &Args) -> String {
     }
 }
 
-/// A suite by name, from a file, or the validation seeds of one family.
-fn suite(text: &str) -> Result<(String, Suite)> {
+/// The scenarios of a suite by name or from a file, of one family (its validation seeds), or of one scene file.
+fn scenarios(text: &str) -> Result<(String, Vec<Scenario>)> {
     if let Ok(suite) = Suite::named(text) {
-        return Ok((text.into(), suite));
+        return Ok((text.into(), suite.scenarios()));
     }
-    if families::find(text).is_some() {
-        let seeds = (2000..2005).collect();
-        let routes = vec![driving::suite::Routes { family: text.into(), seeds }];
-        return Ok((text.into(), Suite { routes }));
+    if let Some(family) = families::find(text) {
+        return Ok((text.into(), VALIDATION.map(family.make).collect()));
     }
-    let path = std::path::Path::new(text);
+    let path = Path::new(text);
+    let name = path.file_stem().map_or_else(|| "scene".into(), |s| s.to_string_lossy().into_owned());
     if path.extension().is_some_and(|e| e == "toml") {
         let content = std::fs::read_to_string(path).map_err(io_at(path))?;
-        let suite =
-            Suite::parse(&content).map_err(|e| Failure::data(format!("{text}: {e}")).hint("see eval/suites/"))?;
-        let name = path.file_stem().map_or_else(|| "suite".into(), |s| s.to_string_lossy().into_owned());
-        return Ok((name, suite));
+        let suite = Suite::parse(&content)
+            .map_err(|e| Failure::data(format!("{text}: {e}")).hint("each [[routes]] has a family and its seeds"))?;
+        return Ok((name, suite.scenarios()));
+    }
+    if path.extension().is_some() {
+        let options = import::Options { reactive: true };
+        let scenario = import::read(path, &options).map_err(|e| {
+            Failure::data(format!("{text}: {e}"))
+                .hint("scenes are .json (ours, GPUDrive), .xml (CommonRoad) or .xodr (OpenDRIVE); suites are .toml")
+        })?;
+        return Ok((name, vec![scenario]));
     }
     let known = || Suite::names().chain(families::ALL.iter().map(|f| f.name));
     let hint = match nearest(text, known()) {
         Some(near) => format!("did you mean {near}?"),
-        None => {
-            format!("known are {}, a scenario family, or a .toml file", Suite::names().collect::<Vec<_>>().join(", "))
-        }
+        None => format!("known are {}, scenario families, and files", Suite::names().collect::<Vec<_>>().join(", ")),
     };
     Err(Failure::usage(format!("no suite and no scenario family is called {text:?}")).hint(hint))
 }
@@ -266,6 +279,8 @@ struct Film {
 
 /// Simulator steps between frames of the film.
 const FILMED: u32 = 10;
+/// Seconds at which the sheet looks.
+const SHOWN: f64 = 3.0;
 
 impl Film {
     fn new(camera: Camera, look: Look, worlds: &[Arc<World>]) -> Film {
@@ -289,6 +304,23 @@ impl Film {
                 self.frames[i].push((f64::from(scene.time()), png));
             }
         }
+    }
+
+    /// One frame of the first route of each family.
+    fn sheet(&self, episodes: &[Episode]) -> RgbImage {
+        let mut families: Vec<&str> = Vec::new();
+        let mut frames: Vec<(RgbImage, &str)> = Vec::new();
+        for (episode, film) in episodes.iter().zip(&self.frames) {
+            let family = episode.world.scenario.family.as_str();
+            let shown = film.iter().find(|(time, _)| *time >= SHOWN).or(film.last());
+            let decoded = shown.and_then(|(_, png)| image::load_from_memory(png).ok());
+            if let (false, Some(picture)) = (families.contains(&family), decoded) {
+                families.push(family);
+                frames.push((picture.to_rgb8(), family));
+            }
+        }
+        let cells: Vec<(&RgbImage, &str)> = frames.iter().map(|(picture, family)| (picture, *family)).collect();
+        contact_sheet(&cells, 4, 288)
     }
 
     /// Replays of all routes, the worst with their frames.
@@ -352,7 +384,7 @@ fn table(report: &DrivingReport, beside: &[(&str, DrivingReport)], said: Said, p
     if let Some((asked, unread)) = said {
         text += &format!("{asked} plans asked for, {unread} answers unreadable\n");
     }
-    text + &format!("replay {page}\n")
+    text + &format!("replay {page}, a frame of each family in sheet.png beside it\n")
 }
 
 /// Exit 1 for missed thresholds.

@@ -10,7 +10,7 @@ pub const FAMILY: Family = Family {
     name: "dos_left_turn",
     abilities: &[Ability::EmergencyBrake, Ability::Merging],
     about: "Ego turns left across a lane that waiting lorries hide.",
-    make: |seed| promised(&FAMILY, seed, draft).0,
+    make: |seed| promised(&FAMILY, seed, draft),
 };
 
 fn draft(mut stage: Stage, seed: u64) -> Option<Scenario> {
@@ -41,7 +41,7 @@ fn draft(mut stage: Stage, seed: u64) -> Option<Scenario> {
         scene.slow_ahead(&mut stage, ahead, slow);
     }
     let left = scene.through(&stage.net, 2, 1, 0);
-    let (beyond, count) = (stage.draw.range(-1.5, 4.0), stage.draw.int(1, 2));
+    let (beyond, count) = (stage.draw.range(0.5, 5.0), stage.draw.int(2, 3));
     wait(&mut stage, &left, beyond, count);
     if !stage.keeps_promise(&FAMILY) {
         return None;

@@ -10,7 +10,7 @@ pub const FAMILY: Family = Family {
     name: "dos_parked_cars",
     abilities: &[Ability::EmergencyBrake],
     about: "A pedestrian disappears behind parked vehicles and steps out between two of them.",
-    make: |seed| promised(&FAMILY, seed, draft).0,
+    make: |seed| promised(&FAMILY, seed, draft),
 };
 
 fn draft(mut stage: Stage, seed: u64) -> Option<Scenario> {
@@ -26,12 +26,16 @@ fn draft(mut stage: Stage, seed: u64) -> Option<Scenario> {
     let at = 8.0 + speed * stage.draw.range(3.4, 5.0);
     // Along the pavement, then through the gap and across.
     let behind = cross.right() - stage.draw.range(0.7, 1.4);
-    let along = stage.draw.sign() * stage.draw.range(3.0, 10.0);
+    let (pace, beside) = (stage.draw.range(1.2, 2.0), (behind - cross.centre_of(lane)).abs());
+    let furthest = pace * (at - 2.0) / speed - beside - 0.3;
+    if furthest < 1.0 {
+        return None;
+    }
+    let along = stage.draw.sign() * stage.draw.range(1.0, furthest.min(10.0));
     let across = stage.draw.range(-0.6, 0.6);
     let points =
         [street.ahead(at + along, behind), street.ahead(at, behind), street.ahead(at + across, cross.left() + 1.5)];
-    let way = along.abs() + (behind - cross.centre_of(lane)).abs();
-    let pace = stage.draw.range(1.2, 2.0);
+    let way = along.abs() + beside;
     let when = When::EgoArrives { at: street.ahead(at - 2.0, cross.centre_of(lane)), within: way / pace };
     let walker = stage.walk(AgentKind::Pedestrian, &points, pace, when);
     if stage.draw.chance(0.3) {

@@ -11,7 +11,7 @@ pub const FAMILY: Family = Family {
     name: "dos_red_light_infraction",
     abilities: &[Ability::EmergencyBrake],
     about: "A vehicle from the left runs its red light behind lorries that wait beside ego.",
-    make: |seed| promised(&FAMILY, seed, draft).0,
+    make: |seed| promised(&FAMILY, seed, draft),
 };
 
 fn draft(mut stage: Stage, seed: u64) -> Option<Scenario> {

@@ -10,7 +10,7 @@ pub const FAMILY: Family = Family {
     name: "dos_sudden_brake",
     abilities: &[Ability::EmergencyBrake],
     about: "Vehicles beside and ahead brake for a pedestrian whom ego cannot see yet.",
-    make: |seed| promised(&FAMILY, seed, draft).0,
+    make: |seed| promised(&FAMILY, seed, draft),
 };
 
 fn draft(mut stage: Stage, seed: u64) -> Option<Scenario> {

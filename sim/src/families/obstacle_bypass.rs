@@ -81,23 +81,25 @@ pub fn block(stage: &mut Stage, street: &Street, lane: usize, at: f32) {
 /// Road works on a lane: cones along a taper and beside the lane, barriers inside, a sign before.
 pub fn works(stage: &mut Stage, street: &Street, lane: usize, (from, to): (f32, f32)) {
     let (middle, half) = (street.cross.centre_of(lane), 0.5 * street.cross.width);
+    // The leftmost of several lanes is passed on the right, all others on the left.
+    let open = if lane == 0 && street.cross.forward > 1 { -1.0 } else { 1.0 };
     let cone = |stage: &mut Stage, s: f32, d: f32| {
         stage.force(PropKind::Cone, street.pose(s, middle + d), [0.4, 0.4, 0.75]);
     };
     for i in 0..5 {
         let t = i as f32 / 4.0;
-        cone(stage, from - 7.0 * (1.0 - t), (half - 0.35) * (2.0 * t - 1.0));
+        cone(stage, from - 7.0 * (1.0 - t), open * (half - 0.35) * (2.0 * t - 1.0));
     }
     let mut s = from + 3.0;
     while s < to {
-        cone(stage, s, half - 0.35);
+        cone(stage, s, open * (half - 0.35));
         s += 4.0;
     }
     let mut pose = street.pose(from + 1.5, middle);
     pose[2] += std::f32::consts::FRAC_PI_2;
     stage.force(PropKind::Barrier, pose, [2.2, 0.3, 1.0]);
     if stage.draw.chance(0.5) {
-        stage.force(PropKind::Container, street.pose(to - 3.5, middle - 0.2), [5.0, 2.3, 2.4]);
+        stage.force(PropKind::Container, street.pose(to - 3.5, middle - 0.2 * open), [5.0, 2.3, 2.4]);
     }
     stage.net.sign(&street.curve, street.start + (from - 28.0).max(6.0), &street.cross, SignKind::Works);
 }

@@ -81,6 +81,11 @@ impl Stage {
         self.agents[agent].script.insert(0, Cue { when: When::Time(0.0), act: Act::IgnoreEgo });
     }
 
+    /// From the start on, an agent lets nobody in, though it follows whoever is ahead of it.
+    pub fn lets_nobody_in(&mut self, agent: usize) {
+        self.agents[agent].script.insert(0, Cue { when: When::Time(0.0), act: Act::IgnoreRules });
+    }
+
     /// An agent keeps this standstill gap (metres) and headway (seconds).
     pub fn follows_at(&mut self, agent: usize, gap: f32, headway: f32) {
         self.agents[agent].driver = Some(Driver { gap, headway, ..Driver::default() });
@@ -156,18 +161,18 @@ impl Stage {
 }
 
 /// Draws a scene until it keeps the promise of an occlusion family; `draft` gives nothing for a scene that cannot.
-pub fn promised(family: &Family, seed: u64, draft: fn(Stage, u64) -> Option<Scenario>) -> (Scenario, u64) {
+pub fn promised(family: &Family, seed: u64, draft: fn(Stage, u64) -> Option<Scenario>) -> Scenario {
     let mut fallback = None;
     for attempt in 0..DRAWS {
         if let Some(scenario) = draft(Stage::new(family, seed, attempt), seed) {
             if crate::visibility::accepts(&scenario) {
-                return (scenario, attempt + 1);
+                return scenario;
             }
             fallback = Some(scenario);
         }
     }
     let empty = || Stage::new(family, seed, 0).finish(family, seed, 1.0);
-    (fallback.unwrap_or_else(empty), DRAWS)
+    fallback.unwrap_or_else(empty)
 }
 
 fn agent(kind: AgentKind, size: [f32; 3], pose: [f32; 3], speed: f32, control: Control) -> Agent {

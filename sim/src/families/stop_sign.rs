@@ -18,15 +18,10 @@ fn make(seed: u64) -> Scenario {
     let speed = stage.draw.range(7.0, 11.0);
     let turn = stage.draw.pick(&[Turn::Left, Turn::Straight, Turn::Right]);
     let all = stage.draw.chance(0.55) || turn == Turn::Straight;
-    let missing = if turn == Turn::Left { 1 } else { 3 };
-    let mut arms = [true; 4];
-    if !all {
-        arms[stage.draw.pick(&[2, missing])] = false;
-    }
     let shape = Shape {
         main: 1,
         side: stage.draw.int(1, 2),
-        arms,
+        arms: [true, true, all, true],
         distance: 4.0 + speed * stage.draw.range(2.2, 3.6),
         limit: 13.9,
         bike: 0.0,

@@ -4,7 +4,7 @@ use super::check::check;
 use super::geometry::{
     P, along, at, distance, dot, heading, left_of, length, narrow, narrow_all, nearest, sub, thin, unit,
 };
-use super::route::{Net, ahead, along_track};
+use super::route::{Net, ahead, along_track, extend};
 use super::{ImportError, geometry};
 use crate::scenario::{Agent, AgentKind, Control, Lane, LaneKind, Map, Scenario, StopLine, StopRule, Turn, VERSION};
 
@@ -48,11 +48,17 @@ pub(super) fn recorded(kind: AgentKind, size: [f32; 3], track: Vec<[f32; 5]>, co
     })
 }
 
-/// Gives ego the lanes that its track follows; where there are none, a lane is laid along the track.
+/// Gives ego the lanes that its track follows and 20 m more, so that a record that ends at a stop line does not end the
+/// route there; where there are no lanes, one is laid along the track.
 pub(super) fn route_ego(map: &mut Map, ego: &mut Agent) {
     let poses: Vec<(P, P)> = ego.track.iter().map(|r| ([r[1].into(), r[2].into()], unit(f64::from(r[3])))).collect();
     let net = Net::new(&map.lanes);
-    if let Some(route) = along_track(&map.lanes, &net, &poses) {
+    if let Some(mut route) = along_track(&map.lanes, &net, &poses) {
+        if let (Some(&last), Some(&(p, _))) = (route.last(), poses.last()) {
+            let before: f64 = route[..route.len() - 1].iter().map(|&i| length(&net.shapes[i])).sum();
+            let metres = before + nearest(&net.shapes[last], p).s + 20.0;
+            extend(&map.lanes, &net, &mut route, &[], metres);
+        }
         ego.route = route;
         return;
     }

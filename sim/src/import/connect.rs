@@ -74,26 +74,30 @@ pub(super) fn trim_edges(map: &mut Map, net: &Net) {
         let on = |(i, n): &(usize, Nearest)| n.distance < f64::from(map.lanes[*i].width) / 2.0 - 0.3;
         net.near(p, 8.0).iter().any(on)
     };
+    map.edges = map.edges.iter().flat_map(|e| cut(e, inside)).collect();
+}
+
+/// The pieces of a line outside of something.
+pub(super) fn cut(line: &[Point], inside: impl Fn(P) -> bool) -> Vec<Vec<Point>> {
+    let points: Vec<P> = line.iter().map(|&p| wide(p)).collect();
+    // Every 2 m, so that a crossing lane is not stepped over.
+    let count = ((length(&points) / 2.0).ceil() as usize).clamp(points.len() - 1, 20_000) + 1;
     let mut kept: Vec<Vec<Point>> = Vec::new();
-    for edge in &map.edges {
-        let points: Vec<P> = edge.iter().map(|&p| wide(p)).collect();
-        // Every 2 m, so that a crossing lane is not stepped over.
-        let count = ((length(&points) / 2.0).ceil() as usize).clamp(points.len() - 1, 20_000) + 1;
-        let mut run: Vec<P> = Vec::new();
-        for p in resample(&points, count.max(2)) {
-            if !inside(p) {
-                run.push(p);
-            } else if run.len() > 1 {
-                kept.push(narrow_all(&std::mem::take(&mut run)));
-            } else {
-                run.clear();
+    let mut run: Vec<P> = Vec::new();
+    for p in resample(&points, count.max(2)) {
+        if !inside(p) {
+            run.push(p);
+        } else {
+            if run.len() > 1 {
+                kept.push(narrow_all(&run));
             }
-        }
-        if run.len() > 1 {
-            kept.push(narrow_all(&run));
+            run.clear();
         }
     }
-    map.edges = kept;
+    if run.len() > 1 {
+        kept.push(narrow_all(&run));
+    }
+    kept
 }
 
 /// Fills `left`, `right` and, where a lane has a neighbour, `width`: lanes that run 2.5 m to 5 m beside each other in the
@@ -194,13 +198,20 @@ pub(super) fn limits(lanes: &mut [Lane], net: &Net, agents: &[Agent]) {
     }
 }
 
-/// The lane with this point nearest to its end, within `reach` metres, on the driver's right or ahead: where a sign stands.
-pub(super) fn lane_before(lanes: &[Lane], net: &Net, p: P, reach: f64) -> Option<usize> {
-    let candidates = (0..lanes.len()).filter(|&i| lanes[i].kind == LaneKind::Road && lanes[i].turn == Turn::None);
-    let place = candidates.filter_map(|i| {
-        let shape = &net.shapes[i];
-        let apart = distance(p, shape[shape.len() - 1]);
-        (apart < reach && nearest(shape, p).lateral < 1.0).then_some((i, apart))
+/// The lanes that a sign at a point holds: the one whose end is nearest, within `reach` metres and on whose right or ahead
+/// of which it stands, and those that end beside it in the same direction.
+pub(super) fn lanes_before(lanes: &[Lane], net: &Net, p: P, reach: f64) -> Vec<usize> {
+    let open = |i: &usize| lanes[*i].kind == LaneKind::Road && lanes[*i].turn == Turn::None;
+    let end = |i: usize| net.shapes[i][net.shapes[i].len() - 1];
+    let place = (0..lanes.len()).filter(open).filter_map(|i| {
+        let apart = distance(p, end(i));
+        (apart < reach && nearest(&net.shapes[i], p).lateral < 1.0).then_some((i, apart))
     });
-    place.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
+    let Some((first, _)) = place.min_by(|a, b| a.1.total_cmp(&b.1)) else { return Vec::new() };
+    let ahead = ends(&net.shapes[first]).1;
+    let beside = |i: &usize| {
+        let d = sub(end(*i), end(first));
+        dot(d, ahead).abs() < 5.0 && cross(ahead, d).abs() < 12.0 && dot(ends(&net.shapes[*i]).1, ahead) > STRAIGHT
+    };
+    (0..lanes.len()).filter(open).filter(beside).collect()
 }

@@ -69,7 +69,8 @@ fn lanes_connect_by_their_ends() {
     assert_eq!((lanes[4].kind, lanes[4].left, lanes[4].width), (LaneKind::Bicycle, None, 1.5));
     // 3.5 m from its neighbour; the turning lane has none.
     assert!((lanes[0].width - 3.5).abs() < 0.01 && lanes[3].width == 3.7);
-    assert_eq!(s.agents[0].route, vec![0]);
+    // The record ends where lane 0 does; the route goes straight on for 20 m.
+    assert_eq!(s.agents[0].route, vec![0, 1]);
 }
 
 #[test]

@@ -54,10 +54,9 @@ fn a_scenario_survives_writing_and_reading() {
 #[test]
 fn every_family_passes_the_check() {
     for family in sim::families::ALL {
-        for seed in 0..5 {
-            let scenario = (family.make)(seed);
-            check(&scenario).unwrap_or_else(|e| panic!("{}: {e}", scenario.name));
-        }
+        // One of each: occlusion families search long for their scenario.
+        let scenario = (family.make)(0);
+        check(&scenario).unwrap_or_else(|e| panic!("{}: {e}", scenario.name));
     }
 }
 

@@ -72,19 +72,23 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
 
 /// One line per item and number of threads, with its ratio to the published peer.
 fn table(results: &[Measured]) -> String {
-    let row = |cells: [&str; 5]| {
-        let [name, threads, value, unit, ratio] = cells;
-        format!("{name:<20} {threads:>7} {value:>12} {unit:<14} {ratio:>16}\n")
+    let row = |cells: [&str; 6]| {
+        let [name, threads, value, unit, cpu, ratio] = cells;
+        format!("{name:<20} {threads:>7} {value:>12} {unit:<14} {cpu:>16} {ratio:>13}\n")
     };
-    let mut text = format!("\n{}", row(["work item", "threads", "best", "", "of Gigapixel"]));
+    let mut text = format!("\n{}", row(["work item", "threads", "best", "", "per CPU second", "of Gigapixel"]));
     for line in results {
         let ratio =
             if line.name.starts_with("rendered") { format!("{:.2}x", line.value / GIGAPIXEL) } else { "-".into() };
-        text.push_str(&row([&line.name, &line.threads.to_string(), &figures(line.value), &line.unit, &ratio]));
+        let per_cpu = if line.unit == "ms" { 1.0 / line.cpu_seconds } else { 1e6 / line.cpu_seconds };
+        let cells = [line.threads.to_string(), figures(line.value), figures(per_cpu)];
+        text.push_str(&row([&line.name, &cells[0], &cells[1], &line.unit, &cells[2], &ratio]));
     }
     text + "\nScenes of the validation suite; every agent that takes part counts, rendered ones get a front view each (RGB).\n\
             Gigapixel: 50 000 agent-steps/s with frames on one A100, as published (another resolution and machine).\n\
-            fork_rollout_32x4s: wall time of one fork of 32 agents and 40 steps, on every thread at once.\n"
+            fork_rollout_32x4s: wall time of one fork of 32 agents and 40 steps, on every thread at once. Per CPU second: the same\n\
+            work over processor time, which other jobs on the machine do not change; in JSON `cpu_seconds` of a million\n\
+            agent-steps, or of one fork.\n"
 }
 
 fn select(names: &[String]) -> Result<Vec<(&'static str, Work)>> {

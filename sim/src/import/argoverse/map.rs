@@ -2,11 +2,11 @@
 
 use crate::import::ImportError;
 use crate::import::check::{MAX_ENTRIES, MAX_LANES};
-use crate::import::connect::trim_edges;
-use crate::import::geometry::{P, centre, dot, ends, mean, narrow_all, quad, sub, thin, turn};
+use crate::import::connect::{cut, trim_edges};
+use crate::import::geometry::{P, centre, dot, ends, mean, narrow_all, nearest, quad, sub, thin, turn, wide};
 use crate::import::native::parse;
 use crate::import::route::Net;
-use crate::scenario::{Lane, LaneKind, Line, Map, Mark, Turn};
+use crate::scenario::{Lane, LaneKind, Line, Map, Mark, Point, Turn};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -76,16 +76,22 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Map, P), ImportError> {
     crate::import::check::lanes(&map)?;
     neighbours(&mut map, &file, &ids);
     paint(&mut map, &file, &ids, local);
+    let mut rings: Vec<Vec<Point>> = Vec::new();
     for area in file.drivable_areas.values() {
         let mut ring = thin(&local(&area.area_boundary));
         if ring.len() > 3 {
-            map.edges.push(narrow_all(&ring));
+            rings.push(narrow_all(&ring));
             // Rings come closed.
             ring.pop();
             map.areas.push(narrow_all(&ring));
         }
     }
-    // Areas meet in the middle of roads.
+    // Areas meet in the middle of roads: no edge there.
+    let wide_rings: Vec<Vec<P>> = rings.iter().map(|r| r.iter().map(|&p| wide(p)).collect()).collect();
+    for (i, ring) in rings.iter().enumerate() {
+        let others = || wide_rings.iter().enumerate().filter(move |(j, _)| *j != i).map(|(_, r)| r);
+        map.edges.extend(cut(ring, |p| others().any(|r| nearest(r, p).distance < 0.5)));
+    }
     let net = Net::new(&map.lanes);
     trim_edges(&mut map, &net);
     for crossing in file.pedestrian_crossings.values() {
@@ -114,11 +120,8 @@ fn lane(at: &str, s: &Segment, left: &[P], right: &[P], ids: &BTreeMap<i64, usiz
 
 /// Neighbours that lead the same way and may be changed to; the file also names oncoming ones.
 fn neighbours(map: &mut Map, file: &File, ids: &BTreeMap<i64, usize>) {
-    let heads: Vec<(P, P)> = map
-        .lanes
-        .iter()
-        .map(|l| ends(&l.points.iter().map(|&p| crate::import::geometry::wide(p)).collect::<Vec<P>>()))
-        .collect();
+    let heads: Vec<(P, P)> =
+        map.lanes.iter().map(|l| ends(&l.points.iter().map(|&p| wide(p)).collect::<Vec<P>>())).collect();
     for (i, segment) in file.lane_segments.values().enumerate() {
         let beside = |id: Option<i64>, mark: &str| {
             let j = id.and_then(|id| ids.get(&id).copied())?;

@@ -4,21 +4,24 @@ use super::scene::element;
 use super::{File, LightStates, STEP, local};
 use crate::import::ImportError;
 use crate::import::build::stop_line;
-use crate::import::connect::lane_before;
+use crate::import::connect::lanes_before;
 use crate::import::geometry::{P, at, heading, narrow, nearest};
 use crate::import::route::Net;
 use crate::scenario::{Lamp, Light, Map, Sign, SignKind, StopRule};
 use std::collections::BTreeMap;
 
-/// A sign at every stop sign's point, and a line at the end of the lane that it stands beside.
+/// A sign at every stop sign's point, and a line at the end of every lane that it holds.
 pub(super) fn stop_signs(map: &mut Map, net: &Net, file: &File, origin: P) {
     for road in file.roads.iter().filter(|r| element(r) == 17) {
         let Some(p) = road.geometry.first().map(|p| local(p, origin)) else { continue };
-        let Some(lane) = lane_before(&map.lanes, net, p, 12.0) else { continue };
-        let shape = &net.shapes[lane];
-        let (_, d) = at(shape, f64::INFINITY);
+        let lanes = lanes_before(&map.lanes, net, p, 12.0);
+        let Some(&first) = lanes.first() else { continue };
+        let (_, d) = at(&net.shapes[first], f64::INFINITY);
         map.signs.push(Sign { at: narrow(p), heading: heading([-d[0], -d[1]]) as f32, kind: SignKind::Stop });
-        map.stop_lines.push(stop_line(&map.lanes, net, &[lane], f64::INFINITY, StopRule::Stop));
+        // Each at its own lane's end: they need not end abreast.
+        for lane in lanes {
+            map.stop_lines.push(stop_line(&map.lanes, net, &[lane], f64::INFINITY, StopRule::Stop));
+        }
     }
 }
 

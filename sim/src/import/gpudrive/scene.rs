@@ -129,11 +129,13 @@ fn mark(id: u32) -> Mark {
     }
 }
 
-/// The road surface beyond the lanes' width, where parked cars stand: from each lane across to the nearest edge within 9 m.
-/// Nothing but road is reached without crossing an edge. Pieces of 10 m, so that they stay simple in bends.
+/// The road surface beyond the lanes' width, where parked cars stand: from each lane across to the nearest edge within 9 m,
+/// or else to the next lane. Nothing but road is reached without crossing an edge. Pieces of 10 m, so that they stay simple
+/// in bends.
 pub(super) fn surface(map: &mut Map, net: &Net) {
     const REACH: f64 = 9.0;
     let edges = Barriers::of(map.edges.iter());
+    let centres = Barriers::of(map.lanes.iter().map(|l| &l.points));
     for (lane, shape) in map.lanes.iter().zip(&net.shapes).filter(|(l, _)| l.kind == LaneKind::Road) {
         let metres = length(shape);
         let half = f64::from(lane.width) / 2.0;
@@ -143,7 +145,9 @@ pub(super) fn surface(map: &mut Map, net: &Net) {
                 let (p, d) = at(shape, metres * i as f64 / (count - 1) as f64);
                 let side = |aside: P| {
                     let far = along(p, aside, REACH);
-                    along(p, aside, edges.first(p, far).map_or(half, |f| f * REACH))
+                    // From 0.5 m aside, so as not to meet the lane itself.
+                    let next = || centres.first(along(p, aside, 0.5), far).map(|f| 0.5 + f * (REACH - 0.5));
+                    along(p, aside, edges.first(p, far).map(|f| f * REACH).or_else(next).unwrap_or(half))
                 };
                 let left = left_of(d);
                 [side(left), side([-left[0], -left[1]])]
