@@ -102,8 +102,10 @@ struct Share {
 }
 
 /// What sample `i` of a path shares with another; distances between neighbours are 1 m, so far samples are jumped over.
-fn share(mine: &Path, i: usize, theirs: &Path) -> (f32, Option<Share>) {
-    let mut best = (f32::MAX, 0);
+/// `guess` is a sample of the other that is probably near: the nearer, the longer the jumps. It becomes the nearest.
+fn share(mine: &Path, i: usize, theirs: &Path, guess: &mut usize) -> (f32, Option<Share>) {
+    let (dx, dy) = (theirs.x[*guess] - mine.x[i], theirs.y[*guess] - mine.y[i]);
+    let mut best = ((dx * dx + dy * dy).sqrt(), *guess);
     let mut range: Option<(usize, usize)> = None;
     let mut j = 0;
     while j < theirs.x.len() {
@@ -120,6 +122,7 @@ fn share(mine: &Path, i: usize, theirs: &Path) -> (f32, Option<Share>) {
         }
     }
     let (distance, j) = best;
+    *guess = j;
     let cos = mine.cos[i] * theirs.cos[j] + mine.sin[i] * theirs.sin[j];
     (distance, range.map(|(first, last)| Share { distance, others: (first, last, j), cos }))
 }
@@ -128,9 +131,9 @@ fn find(road: &Road, mine: &Path, theirs: &Path, zones: &mut Vec<Zone>) {
     let mut open: Option<Open> = None;
     // Whether the lines were one just before: then what follows is a fork.
     let mut fork = false;
-    let mut i = 0;
+    let (mut i, mut guess) = (0, 0);
     while i < mine.x.len() {
-        let (distance, found) = share(mine, i, theirs);
+        let (distance, found) = share(mine, i, theirs, &mut guess);
         let Some(found) = found else {
             if let Some(zone) = open.take() {
                 zone.close(road, mine, theirs, false, zones);
