@@ -29,11 +29,14 @@ const ROLLOUT: usize = 40;
 const FORKS: usize = 100;
 
 /// Work items: name, and the camera of its frames.
-pub const ITEMS: [(&str, Work); 5] = [
+pub const ITEMS: [(&str, Work); 8] = [
     ("vector", Work::Vector),
-    ("rendered_128x64", Work::Frames(Camera::tiny)),
-    ("rendered_256x128", Work::Frames(Camera::mid)),
-    ("rendered_448x252", Work::Frames(Camera::vlm)),
+    ("rendered_128x64", Work::Frames(Camera::tiny, Style::plain)),
+    ("rendered_256x128", Work::Frames(Camera::mid, Style::plain)),
+    ("rendered_448x252", Work::Frames(Camera::vlm, Style::plain)),
+    ("rendered_128x64_rich", Work::Frames(Camera::tiny, Style::rich)),
+    ("rendered_256x128_rich", Work::Frames(Camera::mid, Style::rich)),
+    ("rendered_448x252_rich", Work::Frames(Camera::vlm, Style::rich)),
     ("fork_rollout_32x4s", Work::Fork),
 ];
 
@@ -42,8 +45,8 @@ pub const ITEMS: [(&str, Work); 5] = [
 pub enum Work {
     /// Steps alone.
     Vector,
-    /// Steps with a frame for each agent.
-    Frames(fn() -> Camera),
+    /// Steps with a frame for each agent, in one of the two looks.
+    Frames(fn() -> Camera, fn(u32) -> Style),
     /// A fork of 32 agents and 4 s of steps.
     Fork,
 }
@@ -52,7 +55,7 @@ pub enum Work {
 pub fn run(name: &str, work: Work, pool: &ThreadPool, repeats: usize) -> Measured {
     pool.install(|| match work {
         Work::Vector => rate(name, pool, repeats, || steps(STEPS, |_| {})),
-        Work::Frames(camera) => rate(name, pool, repeats, || frames(&camera())),
+        Work::Frames(camera, style) => rate(name, pool, repeats, || frames(&camera(), style)),
         Work::Fork => fork(name, pool, repeats),
     })
 }
@@ -114,11 +117,10 @@ fn steps(count: usize, mut after: impl FnMut(&Batch)) -> (usize, f64, f64) {
 }
 
 /// Steps with a frame from each agent.
-fn frames(camera: &Camera) -> (usize, f64, f64) {
+fn frames(camera: &Camera, style: fn(u32) -> Style) -> (usize, f64, f64) {
     let worlds = worlds(SCENES);
     let stages: Vec<Stage> = worlds.iter().map(|w| Stage::new(&w.scenario.map)).collect();
-    let style = |i: usize| if i.is_multiple_of(2) { Style::plain(i as u32) } else { Style::rich(i as u32) };
-    let styles: Vec<Style> = (0..worlds.len()).map(style).collect();
+    let styles: Vec<Style> = (0..worlds.len()).map(|i| style(i as u32)).collect();
     let draw = |batch: &Batch| {
         (0..batch.len()).into_par_iter().for_each_init(
             || (Vec::<Actor>::new(), Frame::new(false)),

@@ -74,7 +74,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
 fn table(results: &[Measured]) -> String {
     let row = |cells: [&str; 6]| {
         let [name, threads, value, unit, cpu, ratio] = cells;
-        format!("{name:<20} {threads:>7} {value:>12} {unit:<14} {cpu:>16} {ratio:>13}\n")
+        format!("{name:<22} {threads:>7} {value:>12} {unit:<14} {cpu:>16} {ratio:>13}\n")
     };
     let mut text = format!("\n{}", row(["work item", "threads", "best", "", "per CPU second", "of Gigapixel"]));
     for line in results {
@@ -84,7 +84,8 @@ fn table(results: &[Measured]) -> String {
         let cells = [line.threads.to_string(), figures(line.value), figures(per_cpu)];
         text.push_str(&row([&line.name, &cells[0], &cells[1], &line.unit, &cells[2], &ratio]));
     }
-    text + "\nScenes of the validation suite; every agent that takes part counts, rendered ones get a front view each (RGB).\n\
+    text + "\nScenes of the validation suite; every agent that takes part counts, rendered ones get a front view each (RGB), in\n\
+            the plain look (flat colours) or the rich one (patches, noise, weather).\n\
             Gigapixel: 50 000 agent-steps/s with frames on one A100, as published (another resolution and machine).\n\
             fork_rollout_32x4s: wall time of one fork of 32 agents and 40 steps, on every thread at once. Per CPU second: the same\n\
             work over processor time, which other jobs on the machine do not change; in JSON `cpu_seconds` of a million\n\
