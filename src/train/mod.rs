@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod order;
 pub mod pieces;
 pub mod progress;
+pub mod rl;
 pub mod run;
 pub mod schedule;
 pub mod segment;

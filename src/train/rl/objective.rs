@@ -1,0 +1,241 @@
+//! Value, gradient and metrics of the policy losses on the host; the formulas are at the top of [`super::loss`].
+//!
+//! A token's loss is a function of its (or its completion's) log-ratio w and of its log-probability; both derivatives
+//! are carried along, because at the sequence level every token of a completion moves w by `1 / |o|`.
+
+use super::{
+    loss::{Level, LossOptions, LossType, Step},
+    rows::Rows,
+};
+
+/// A loss on the host; gradients `(B, T)`, row after row.
+pub(super) struct Evaluated {
+    pub(super) value: f64,
+    pub(super) grad: Vec<f64>,
+    pub(super) entropy_grad: Vec<f64>,
+    pub(super) metrics: Vec<(&'static str, f64)>,
+}
+
+/// A term of the loss with its derivatives.
+#[derive(Clone, Copy, Default)]
+struct Term {
+    value: f64,
+    /// By the log-ratio.
+    by_ratio: f64,
+    /// By the log-probability, the log-ratio held.
+    by_logp: f64,
+}
+
+/// What a completion contributes to all of its tokens.
+struct Completion {
+    advantage: f64,
+    /// Mean log-ratio and the same without gradient, at the sequence level.
+    mean: Option<(f64, f64)>,
+    /// Weight of a token's loss in the total.
+    weight: f64,
+    /// Whether it moves the policy (the off-policy mask).
+    kept: bool,
+    /// The gradient scale of `vespo`.
+    phi: f64,
+}
+
+pub(super) fn evaluate(rows: &Rows, step: Step, options: &LossOptions) -> Evaluated {
+    let lowest = entropy_threshold(rows, options.top_entropy_quantile);
+    let moves = |at: usize| match (lowest, &rows.entropies) {
+        (Some(lowest), Some(entropies)) => entropies[at] >= lowest,
+        _ => true,
+    };
+    let completions: Vec<Completion> =
+        (0..rows.advantages.len()).map(|row| completion(rows, row, step, options)).collect();
+    let mut grad = vec![0.; rows.logps.len()];
+    let (mut policy, mut kls) = (0., 0.);
+    for (row, completion) in completions.iter().enumerate() {
+        let mut by_mean = 0.;
+        for at in rows.tokens(row) {
+            let w = completion.mean.unwrap_or_else(|| log_ratios(rows, at));
+            let moves = completion.kept && moves(at);
+            let term = if moves { surrogate(rows, at, w, completion, options) } else { Term::default() };
+            let kl = divergence(rows, at, w.0, options);
+            kls += kl.value;
+            policy += completion.weight * (term.value + options.beta * kl.value);
+            grad[at] = completion.weight * (term.by_logp + options.beta * kl.by_logp);
+            let by_ratio = completion.weight * (term.by_ratio + options.beta * kl.by_ratio);
+            match completion.mean {
+                Some(_) => by_mean += by_ratio,
+                None => grad[at] += by_ratio,
+            }
+        }
+        if completion.mean.is_some() {
+            let tokens = rows.tokens(row).count() as f64;
+            rows.tokens(row).for_each(|at| grad[at] += by_mean / tokens);
+        }
+    }
+    let accumulation = step.gradient_accumulation_steps as f64;
+    let mut value = policy;
+    let mut entropy_grad = vec![0.; rows.logps.len()];
+    let mut metrics = Vec::new();
+    if let (Some(entropies), true) = (&rows.entropies, options.entropy_coef != 0.) {
+        let tokens: Vec<usize> = (0..entropies.len()).filter(|at| rows.mask[*at] && moves(*at)).collect();
+        let share = options.entropy_coef / (tokens.len().max(1) as f64 * accumulation);
+        value -= tokens.iter().map(|at| entropies[*at]).sum::<f64>() * share;
+        tokens.iter().for_each(|at| entropy_grad[*at] = -share);
+        let logged = if over_items(options.loss_type) { policy } else { policy * accumulation };
+        metrics.extend([("policy_loss", logged), ("entropy_coef", options.entropy_coef)]);
+    }
+    let count = rows.counted().max(1) as f64;
+    if options.needs_reference() {
+        metrics.push(("kl", kls / count));
+    }
+    if let Some(entropies) = &rows.entropies {
+        metrics.push(("entropy", entropies.iter().sum::<f64>() / count));
+    }
+    clip_metrics(rows, &completions, options, &mut metrics);
+    Evaluated { value, grad, entropy_grad, metrics }
+}
+
+/// How much was clipped: parts of the tokens, or of the completions at the sequence level.
+fn clip_metrics(
+    rows: &Rows,
+    completions: &[Completion],
+    options: &LossOptions,
+    metrics: &mut Vec<(&'static str, f64)>,
+) {
+    use LossType::*;
+    // Per completion: (how many, of them too low, of them too high).
+    let mut counts = Vec::with_capacity(completions.len());
+    let (high, most) = match options.loss_type {
+        Sapo => return,
+        Vespo => {
+            let mean = completions.iter().map(|completion| completion.phi).sum::<f64>() / completions.len() as f64;
+            return metrics.push(("vespo/phi_seq_mean", mean));
+        }
+        Cispo => (options.high(), f64::INFINITY),
+        Grpo | Bnpo | DrGrpo | Dapo | Luspo => (1. + options.high(), options.delta.unwrap_or(f64::INFINITY)),
+    };
+    for (row, completion) in completions.iter().enumerate() {
+        let ratios: Vec<f64> = match completion.mean {
+            Some((w, _)) => vec![w],
+            None => rows.tokens(row).map(|at| log_ratios(rows, at).0).collect(),
+        };
+        let a = completion.advantage;
+        let outside = |test: &dyn Fn(f64) -> bool| ratios.iter().filter(|w| test(w.exp().min(most))).count() as f64;
+        let low = if a < 0. { outside(&|r| r < 1. - options.epsilon) } else { 0. };
+        let high = if a > 0. { outside(&|r| r > high) } else { 0. };
+        counts.push((ratios.len() as f64, low, high));
+    }
+    let total = counts.iter().map(|count| count.0).sum::<f64>().max(1.);
+    let low = counts.iter().map(|count| count.1).sum::<f64>() / total;
+    let high = counts.iter().map(|count| count.2).sum::<f64>() / total;
+    if options.loss_type == Cispo {
+        return metrics.push(("cispo_clip_ratio", high));
+    }
+    let some = || counts.iter().filter(|count| count.0 > 0.);
+    let least = some().map(|count| count.1 / count.0).reduce(f64::min).unwrap_or(0.);
+    let most = some().map(|count| count.2 / count.0).reduce(f64::max).unwrap_or(0.);
+    metrics.extend([
+        ("clip_ratio/low_mean", low),
+        ("clip_ratio/high_mean", high),
+        ("clip_ratio/region_mean", low + high),
+        ("clip_ratio/low_min", least),
+        ("clip_ratio/high_max", most),
+    ]);
+}
+
+/// Whether the loss is divided by the items of the optimizer step, not by the accumulation steps.
+fn over_items(loss: LossType) -> bool {
+    matches!(loss, LossType::Dapo | LossType::Cispo | LossType::Vespo)
+}
+
+fn completion(rows: &Rows, row: usize, step: Step, options: &LossOptions) -> Completion {
+    let tokens = rows.tokens(row).count() as f64;
+    let (b, n) = (rows.advantages.len() as f64, tokens.max(1.));
+    let advantage = rows.advantages[row];
+    let divisor = match options.loss_type {
+        LossType::Grpo | LossType::Sapo => b * n,
+        LossType::Bnpo => rows.counted().max(1) as f64,
+        LossType::DrGrpo => b * step.max_completion_length as f64,
+        LossType::Luspo => b,
+        LossType::Dapo | LossType::Cispo | LossType::Vespo => step.num_items.max(1.),
+    };
+    let accumulation = if over_items(options.loss_type) { 1. } else { step.gradient_accumulation_steps as f64 };
+    let sums = rows.tokens(row).map(|at| log_ratios(rows, at)).fold((0., 0.), |sum, w| (sum.0 + w.0, sum.1 + w.1));
+    let drift = -sums.1 / n;
+    Completion {
+        advantage,
+        mean: (options.importance_sampling_level == Level::Sequence).then_some((sums.0 / n, sums.1 / n)),
+        weight: 1. / (divisor * accumulation),
+        kept: advantage >= 0. || options.off_policy_mask_threshold.is_none_or(|most| drift <= most),
+        phi: if options.loss_type == LossType::Vespo { phi(rows, row, options) } else { 0. },
+    }
+}
+
+/// Log-ratio of a token, and the same without gradient.
+fn log_ratios(rows: &Rows, at: usize) -> (f64, f64) {
+    let old = rows.old.as_ref().unwrap_or(&rows.stopped)[at];
+    (rows.logps[at] - old, rows.stopped[at] - old)
+}
+
+/// Gamma weight of a completion: `ln phi = lambda + k W - lambda e^W`, every log-ratio within 20 and W above `ln 1e-8`.
+fn phi(rows: &Rows, row: usize, options: &LossOptions) -> f64 {
+    let sum: f64 = rows.tokens(row).map(|at| log_ratios(rows, at).1.clamp(-20., 20.)).sum();
+    let w = sum.clamp(1e-8f64.ln(), 20.);
+    let (k, lambda) = match rows.advantages[row] >= 0. {
+        true => (options.vespo_k_pos, options.vespo_lambda_pos),
+        false => (options.vespo_k_neg, options.vespo_lambda_neg),
+    };
+    let lambda = lambda.max(1e-4);
+    let phi = (lambda + k * w - lambda * w.exp()).exp();
+    if phi.is_finite() { phi } else { 0. }
+}
+
+/// The policy's part of a token's loss.
+fn surrogate(rows: &Rows, at: usize, w: (f64, f64), completion: &Completion, options: &LossOptions) -> Term {
+    let (a, r) = (completion.advantage, w.0.exp());
+    if a == 0. {
+        return Term::default();
+    }
+    let scaled = |factor: f64| Term { value: factor * rows.logps[at], by_logp: factor, by_ratio: 0. };
+    match options.loss_type {
+        LossType::Cispo => scaled(-w.1.exp().min(options.high()) * a),
+        LossType::Vespo => scaled(-completion.phi * a),
+        LossType::Sapo => {
+            let tau = if a > 0. { options.sapo_temperature_pos } else { options.sapo_temperature_neg };
+            let s = 1. / (1. + (-tau * (r - 1.)).exp());
+            let slope = s * (1. - s);
+            // Where the gate is shut the ratio may be infinite.
+            let by_ratio = if slope == 0. { 0. } else { -4. * a * slope * r };
+            Term { value: -4. / tau * s * a, by_ratio, by_logp: 0. }
+        }
+        LossType::Grpo | LossType::Bnpo | LossType::DrGrpo | LossType::Dapo | LossType::Luspo => {
+            let (low, high) = (1. - options.epsilon, 1. + options.high());
+            let most = options.delta.unwrap_or(f64::INFINITY);
+            let (free, clipped) = (r.min(most) * a, r.clamp(low, high) * a);
+            let (value, moves) =
+                if free <= clipped { (-free, r <= most) } else { (-clipped, (low..=high).contains(&r)) };
+            Term { value, by_ratio: if moves { -a * r } else { 0. }, by_logp: 0. }
+        }
+    }
+}
+
+/// The k3 estimate of the divergence from the reference at a token, times the ratio where that is asked for.
+fn divergence(rows: &Rows, at: usize, w: f64, options: &LossOptions) -> Term {
+    let Some(reference) = rows.reference.as_ref().filter(|_| options.needs_reference()) else {
+        return Term::default();
+    };
+    let d = reference[at] - rows.logps[at];
+    let (k, slope) = (d.exp_m1() - d, -d.exp_m1());
+    match options.use_bias_correction_kl {
+        false => Term { value: k, by_logp: slope, by_ratio: 0. },
+        true => Term { value: k * w.exp(), by_logp: slope * w.exp(), by_ratio: k * w.exp() },
+    }
+}
+
+/// The lowest entropy among the part of the tokens with the highest ones (linear quantile); None when all count.
+fn entropy_threshold(rows: &Rows, part: f64) -> Option<f64> {
+    let entropies = rows.entropies.as_ref().filter(|_| part < 1.)?;
+    let mut known: Vec<f64> = entropies.iter().zip(&rows.mask).filter(|(_, counts)| **counts).map(|(e, _)| *e).collect();
+    known.sort_by(f64::total_cmp);
+    let place = (1. - part) * known.len().checked_sub(1)? as f64;
+    let (below, above) = (known[place.floor() as usize], known[place.ceil() as usize]);
+    Some(below + (above - below) * place.fract())
+}
