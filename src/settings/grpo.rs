@@ -18,6 +18,18 @@ choice! {
         DrGrpo = "dr_grpo",
         /// Mean over all tokens of the step (DAPO).
         Dapo = "dapo",
+        /// As dapo, with the clipped ratio as a constant weight (MiniMax-M1).
+        Cispo = "cispo",
+    }
+}
+
+choice! {
+    /// How several rewards become one advantage (names of TRL's `multi_objective_aggregation`).
+    pub enum Aggregation {
+        /// Weighted sum, then compared within the group.
+        SumThenNormalize = "sum_then_normalize",
+        /// Each reward compared within the group, then the weighted sum within the step (GDPO).
+        NormalizeThenSum = "normalize_then_sum",
     }
 }
 
@@ -38,7 +50,7 @@ section! {
     /// rewards them and takes num_iterations optimizer steps on them.
     pub struct Grpo = "grpo" {
         /// Reward recipe: a name (see the README) or a TOML file.
-        reward: String = "paper".into(), any("a recipe name or a path");
+        reward: String = "meta-action".into(), any("a recipe name or a path");
         /// Answers sampled per prompt.
         num_generations: usize = 8, count(2, 1024);
         /// Prompts per step.
@@ -67,6 +79,8 @@ section! {
         loss_type: LossType = LossType::Dapo, LossType::rule();
         /// What advantages are divided by.
         scale_rewards: ScaleRewards = ScaleRewards::Group, ScaleRewards::rule();
+        /// How several rewards become one advantage.
+        multi_objective_aggregation: Aggregation = Aggregation::SumThenNormalize, Aggregation::rule();
         /// Answers cut off at max_completion_length carry no loss.
         mask_truncated_completions: bool = false, switch();
         /// Learning rate. 1e-5 suits adapters, which want about ten times that of full training (TRL: 1e-6).

@@ -12,7 +12,7 @@ mod sft;
 mod source;
 
 pub use draft::{Draft, Origin, Origins};
-pub use grpo::{Grpo, LossType, ScaleRewards};
+pub use grpo::{Aggregation, Grpo, LossType, ScaleRewards};
 pub use sft::{Augment, Auxiliary, Checkpointing, ClassBalance, Lora, LrScheduler, Sft};
 pub use source::{Data, Dtype, Model, Quant, Train};
 

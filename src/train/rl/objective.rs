@@ -233,7 +233,8 @@ fn divergence(rows: &Rows, at: usize, w: f64, options: &LossOptions) -> Term {
 /// The lowest entropy among the part of the tokens with the highest ones (linear quantile); None when all count.
 fn entropy_threshold(rows: &Rows, part: f64) -> Option<f64> {
     let entropies = rows.entropies.as_ref().filter(|_| part < 1.)?;
-    let mut known: Vec<f64> = entropies.iter().zip(&rows.mask).filter(|(_, counts)| **counts).map(|(e, _)| *e).collect();
+    let mut known: Vec<f64> =
+        entropies.iter().zip(&rows.mask).filter(|(_, counts)| **counts).map(|(e, _)| *e).collect();
     known.sort_by(f64::total_cmp);
     let place = (1. - part) * known.len().checked_sub(1)? as f64;
     let (below, above) = (known[place.floor() as usize], known[place.ceil() as usize]);

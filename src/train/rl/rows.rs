@@ -61,7 +61,8 @@ impl Rows {
             return Ok(());
         }
         let apart = |at: usize| {
-            let other = |others: &Option<Vec<f64>>| others.as_ref().map_or(0., |others| (self.logps[at] - others[at]).abs());
+            let other =
+                |others: &Option<Vec<f64>>| others.as_ref().map_or(0., |others| (self.logps[at] - others[at]).abs());
             other(&self.old).max(other(&self.reference))
         };
         let worst = (0..grad.len()).filter(|at| self.mask[*at]).max_by(|a, b| apart(*a).total_cmp(&apart(*b)));
