@@ -57,10 +57,14 @@ pub fn released_match(text: &str) -> bool {
     let Some(inner) = text.strip_prefix("<think>").and_then(|t| t.strip_suffix("</answer>")) else {
         return false;
     };
-    let space = |c: char| c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}');
     // One pass: after a close tag, white space may follow, then the opening tag decides; no position is read twice
     // because white space holds no close tag.
     inner.match_indices("</think>").any(|(at, close)| {
         inner.get(at + close.len()..).is_some_and(|rest| rest.trim_start_matches(space).starts_with("<answer>"))
     })
+}
+
+/// White space as Python sees it.
+pub(crate) fn space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }

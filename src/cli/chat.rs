@@ -139,9 +139,9 @@ fn answer(session: &mut Session, input: Input) -> Result<()> {
         Input::Think(on) => session.change(|s| s.think = on),
         Input::System(text) => session.change(|s| s.system = text),
         Input::Truth(reference) => {
-            session.reference = reference;
             let word = |word: Option<&'static str>| word.unwrap_or("unknown");
             let (speed, path) = (reference.speed.map(|l| l.as_str()), reference.path.map(|l| l.as_str()));
+            session.reference = reference;
             print(&format!("  driven: {}, {}\n", word(speed), word(path)))
         }
         Input::Sample(count) => print(&session.sample(count)?),

@@ -103,7 +103,7 @@ pub fn read(line: &str) -> Result<Input, String> {
         },
         "/truth" if rest.is_empty() => Ok(Input::Truth(Reference::default())),
         "/truth" => match answer(rest) {
-            Ok(driven) => Ok(Input::Truth(Reference { speed: Some(driven.speed), path: Some(driven.path) })),
+            Ok(driven) => Ok(Input::Truth(Reference::from(driven))),
             Err(why) => Err(usage(&why.to_string())),
         },
         "/probs" => plain(Input::Probs),
@@ -133,7 +133,7 @@ fn mask(text: &str) -> Option<[u32; 4]> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
-    use scene::{PathAction, SpeedAction};
+    use scene::{MetaAction, PathAction, SpeedAction};
 
     #[test]
     fn lines() {
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(read("/command turn left"), Ok(Input::Command("turn left".into())));
         assert_eq!(read("/system"), Ok(Input::System(None)));
         assert_eq!(read("/mask 1, 2,30,40"), Ok(Input::Mask([1, 2, 30, 40])));
-        let truth = Reference { speed: Some(SpeedAction::Stop), path: Some(PathAction::Straight) };
+        let truth = Reference::from(MetaAction::new(SpeedAction::Stop, PathAction::Straight));
         assert_eq!(read("/truth STOP, STRAIGHT"), Ok(Input::Truth(truth)));
         assert_eq!(read("/exit"), Ok(Input::Quit));
     }
