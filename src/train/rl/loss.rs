@@ -233,7 +233,7 @@ pub fn policy_loss(batch: &Completions, step: Step, options: &LossOptions) -> Re
     }
     let rows = Rows::read(batch)?;
     let Evaluated { value, grad, entropy_grad, metrics } = evaluate(&rows, step, options);
-    rows.check_finite("loss", value, &grad)?;
+    rows.check_finite(value, &grad)?;
     let (loss, grad_logps) = seeded(batch.logps, value, &grad)?;
     let loss = match batch.entropies.filter(|e| e.track_op() && options.entropy_coef != 0.) {
         Some(entropies) => (loss + seeded(entropies, 0., &entropy_grad)?.0.to_dtype(grad_logps.dtype())?)?,

@@ -240,3 +240,147 @@ fn entropy_threshold(rows: &Rows, part: f64) -> Option<f64> {
     let (below, above) = (known[place.floor() as usize], known[place.ceil() as usize]);
     Some(below + (above - below) * place.fract())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const TYPES: [LossType; 8] = [
+        LossType::Grpo,
+        LossType::Bnpo,
+        LossType::DrGrpo,
+        LossType::Dapo,
+        LossType::Cispo,
+        LossType::Sapo,
+        LossType::Vespo,
+        LossType::Luspo,
+    ];
+    const STEP: Step = Step { gradient_accumulation_steps: 3, num_items: 50., max_completion_length: 11 };
+
+    /// Numbers between -1 and 1 that depend on the seed alone.
+    fn random(seed: u64) -> impl FnMut() -> f64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1u64 << 52) as f64 - 1.
+        }
+    }
+
+    /// Five completions of 0 to 7 tokens, one of them with advantage 0.
+    fn rows(seed: u64, old: bool) -> Rows {
+        let mut next = random(seed);
+        let (b, width) = (5, 7);
+        let mut numbers =
+            |middle: f64, spread: f64| -> Vec<f64> { (0..b * width).map(|_| middle + spread * next()).collect() };
+        let logps = numbers(-1.5, 1.);
+        let near = |noise: Vec<f64>| -> Vec<f64> { logps.iter().zip(noise).map(|(x, noise)| x + noise).collect() };
+        let (old, reference) = (old.then(|| near(numbers(0., 0.6))), Some(near(numbers(0., 0.8))));
+        let entropies = Some(numbers(1., 1.));
+        let lengths = [7, 0, 1, 4, 6];
+        let mask = (0..b * width).map(|at| at % width < lengths[at / width]).collect();
+        let advantages = vec![1.2, -0.7, -1.1, 0., next()];
+        Rows { width, stopped: logps.clone(), logps, old, reference, entropies, mask, advantages }
+    }
+
+    /// Whether a clip boundary is so near that the difference quotient sees both sides of it.
+    fn at_a_kink(rows: &Rows, options: &LossOptions) -> bool {
+        let mut ratios: Vec<f64> = (0..rows.mask.len()).map(|at| log_ratios(rows, at).0.exp()).collect();
+        ratios.extend(
+            (0..rows.advantages.len()).filter_map(|row| Some(completion(rows, row, STEP, options).mean?.0.exp())),
+        );
+        let edges = [Some(1. - options.epsilon), Some(1. + options.high()), options.delta];
+        ratios.iter().any(|r| edges.iter().flatten().any(|edge| (r - edge).abs() < 1e-4))
+    }
+
+    fn variants() -> Vec<LossOptions> {
+        let plain = LossOptions::default;
+        let mut all = vec![
+            plain(),
+            LossOptions { epsilon: 0.1, epsilon_high: Some(0.28), delta: Some(1.35), ..plain() },
+            LossOptions { beta: 0.3, ..plain() },
+            LossOptions { beta: 0.3, use_bias_correction_kl: true, entropy_coef: 0.02, ..plain() },
+            LossOptions { top_entropy_quantile: 0.4, entropy_coef: 0.5, beta: 0.1, ..plain() },
+            LossOptions { off_policy_mask_threshold: Some(0.05), ..plain() },
+        ];
+        let sequence =
+            |options: &LossOptions| LossOptions { importance_sampling_level: Level::Sequence, ..options.clone() };
+        all.extend(all.iter().map(sequence).collect::<Vec<_>>());
+        TYPES
+            .iter()
+            .flat_map(|loss_type| all.iter().map(|o| LossOptions { loss_type: *loss_type, ..o.clone() }))
+            .collect()
+    }
+
+    /// Every derivative against a central difference, stop-gradient terms held.
+    #[test]
+    fn gradients_are_difference_quotients() {
+        const H: f64 = 1e-6;
+        let mut moved = 0;
+        for options in variants() {
+            for (seed, old) in (0..6).flat_map(|seed| [(seed, true), (seed, false)]) {
+                let mut rows = rows(seed, old);
+                if at_a_kink(&rows, &options) {
+                    continue;
+                }
+                let exact = evaluate(&rows, STEP, &options);
+                for at in 0..rows.mask.len() {
+                    let (here, mut around) = (rows.logps[at], [0.; 2]);
+                    for (value, h) in around.iter_mut().zip([H, -H]) {
+                        rows.logps[at] = here + h;
+                        *value = evaluate(&rows, STEP, &options).value;
+                    }
+                    rows.logps[at] = here;
+                    let quotient = (around[0] - around[1]) / (2. * H);
+                    let allowed = 1e-8 + 1e-6 * exact.grad[at].abs();
+                    let what = format!("seed {seed} token {at} of {options:?}");
+                    assert!((quotient - exact.grad[at]).abs() <= allowed, "{what}: {} or {quotient}", exact.grad[at]);
+                    assert!(rows.mask[at] || exact.grad[at] == 0., "{what} is masked");
+                    moved += usize::from(exact.grad[at] != 0.);
+                }
+            }
+        }
+        assert!(moved > 5000, "only {moved} derivatives were not 0");
+    }
+
+    /// The same for entropies, whose order decides which tokens count and must not change.
+    #[test]
+    fn entropy_gradients_are_difference_quotients() {
+        const H: f64 = 1e-7;
+        for options in variants().into_iter().filter(|options| options.entropy_coef != 0.) {
+            let mut rows = rows(3, true);
+            let exact = evaluate(&rows, STEP, &options);
+            assert!(exact.entropy_grad.iter().any(|g| *g != 0.));
+            let lowest = entropy_threshold(&rows, options.top_entropy_quantile).unwrap_or(-1.);
+            for at in 0..rows.mask.len() {
+                let here = rows.entropies.as_ref().unwrap()[at];
+                // Tokens that set the threshold move it.
+                if (here - lowest).abs() < 0.2 {
+                    continue;
+                }
+                let mut value = |h: f64| {
+                    rows.entropies.as_mut().unwrap()[at] = here + h;
+                    evaluate(&rows, STEP, &options).value
+                };
+                let quotient = (value(H) - value(-H)) / (2. * H);
+                value(0.);
+                assert!((quotient - exact.entropy_grad[at]).abs() < 1e-7, "token {at} of {options:?}: {quotient}");
+            }
+        }
+    }
+
+    /// At log-ratios of 50 either way, from the old policy or from the reference, everything is finite.
+    #[test]
+    fn extreme_ratios() {
+        for options in variants() {
+            for (far, old) in [(50., true), (-50., true), (50., false), (-50., false)] {
+                let mut rows = rows(1, true);
+                let shifted = Some(rows.logps.iter().map(|x| x - far).collect());
+                *(if old { &mut rows.old } else { &mut rows.reference }) = shifted;
+                let out = evaluate(&rows, STEP, &options);
+                let finite = out.value.is_finite() && out.grad.iter().all(|g| g.is_finite());
+                assert!(finite && out.metrics.iter().all(|(_, x)| x.is_finite()), "{far} {options:?}");
+            }
+        }
+    }
+}

@@ -54,26 +54,37 @@ impl Rows {
         self.mask.iter().filter(|counts| **counts).count()
     }
 
-    /// Fails when a value or a gradient does not fit f32, naming the token of the largest ratio to blame.
-    pub(super) fn check_finite(&self, what: &str, value: f64, grad: &[f64]) -> Result<()> {
-        let fits = |x: f64| (x as f32).is_finite();
-        if fits(value) && grad.iter().all(|g| fits(*g)) {
-            return Ok(());
-        }
-        let apart = |at: usize| {
-            let other =
-                |others: &Option<Vec<f64>>| others.as_ref().map_or(0., |others| (self.logps[at] - others[at]).abs());
-            other(&self.old).max(other(&self.reference))
+    /// Fails when a loss or its gradient does not fit f32.
+    pub(super) fn check_finite(&self, value: f64, grad: &[f64]) -> Result<()> {
+        let apart = |at: usize, others: &Option<Vec<f64>>| others.as_ref().map_or(0., |o| self.logps[at] - o[at]);
+        let worst = |at: usize| {
+            let (old, reference) = (apart(at, &self.old), apart(at, &self.reference));
+            if old.abs() >= reference.abs() { old } else { reference }
         };
-        let worst = (0..grad.len()).filter(|at| self.mask[*at]).max_by(|a, b| apart(*a).total_cmp(&apart(*b)));
-        let at = worst.unwrap_or(0);
-        let (row, token) = (at / self.width, at % self.width);
-        let text = format!("the {what} overflows; completion {row} token {token} has a log-ratio of {:.4}", apart(at));
-        Err(Failure::device(text).hint("lower the learning rate, or set delta"))
+        check_finite("policy loss", value, grad, self.width, worst)
     }
 }
 
-fn shape(tensor: &Tensor) -> Result<(usize, usize)> {
+/// Fails when a loss or its gradient does not fit f32, naming the token whose log-ratio is the largest.
+pub(super) fn check_finite(
+    what: &str,
+    value: f64,
+    grad: &[f64],
+    width: usize,
+    log_ratio: impl Fn(usize) -> f64,
+) -> Result<()> {
+    let fits = |x: f64| (x as f32).is_finite();
+    if fits(value) && grad.iter().all(|g| fits(*g)) {
+        return Ok(());
+    }
+    let at = (0..grad.len()).max_by(|a, b| log_ratio(*a).abs().total_cmp(&log_ratio(*b).abs())).unwrap_or(0);
+    let (row, token, ratio) = (at / width, at % width, log_ratio(at));
+    let text = format!("the {what} overflows: completion {row} token {token} has a log-ratio of {ratio:.4}");
+    Err(Failure::device(text).hint("the policy has moved too far: lower the learning rate"))
+}
+
+/// `(B, T)` of the log-probabilities.
+pub(super) fn shape(tensor: &Tensor) -> Result<(usize, usize)> {
     match tensor.dims() {
         [b, width] if b * width > 0 => Ok((*b, *width)),
         dims => Err(Failure::usage(format!("log-probabilities need the shape (B, T), got {dims:?}"))),
