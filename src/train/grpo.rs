@@ -38,7 +38,7 @@ use super::{
     },
     run::Run,
     schedule::Schedule,
-    segment::{Pass, scalar},
+    segment::Pass,
     signals::Stop,
     snapshot::{self, Saved, State},
 };
@@ -48,7 +48,7 @@ use crate::{
     settings::Settings,
     vlm::{Batch, ImageFeatures, Row, Targets, processor::Pixels},
 };
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use data::Sample;
 use health::Health;
 use judge::Judge;

@@ -40,7 +40,7 @@ pub struct Report {
     /// Samples of the step.
     pub ids: Vec<String>,
     /// Sums over answer tokens of what update passes report, and the tokens.
-    sums: BTreeMap<&'static str, (f64, f64)>,
+    pub(super) sums: BTreeMap<&'static str, (f64, f64)>,
 }
 
 impl Report {
