@@ -153,7 +153,7 @@ fn a_reward_that_can_be_learned_rises() {
     let toy = Toy::new();
     let samples = samples(&toy);
     let planner = planner(&toy, Trainable::All);
-    let sets = ["grpo.max_steps=30", "grpo.learning_rate=3e-3", "grpo.num_generations=8", "grpo.prompts_per_step=2"];
+    let sets = ["grpo.max_steps=30", "grpo.learning_rate=1e-2", "grpo.num_generations=8", "grpo.prompts_per_step=2"];
     let settings = settings(&sets);
     let mut trainer = Trainer::new(&planner, &settings, &samples, &[], judge(share_of_e), None).unwrap();
     let run = Run::create(&toy.path("run"), &settings, &Start::here("grpo", 1, "cpu", 1)).unwrap();

@@ -247,9 +247,9 @@ impl<'a> Trainer<'a> {
         report.answers(&groups);
         self.state.num_tokens += report.tokens;
         if report.skipped.is_none() {
-            for group in self.reference.is_some().then_some(&mut groups).into_iter().flatten() {
-                if let Some(reference) = &self.reference {
-                    reference.score(self.planner, &group.prompt, &mut group.answers, grpo.temperature)?;
+            if let Some(reference) = &self.reference {
+                for Group { prompt, answers } in &mut groups {
+                    reference.score(self.planner, prompt, answers, grpo.temperature)?;
                 }
             }
             for iteration in 0..grpo.num_iterations {
