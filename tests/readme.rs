@@ -28,8 +28,8 @@ const INSTEAD_EMBEDDED: &[(&str, &str)] = &[
     ("cargo run --release --", "reinsman"),
     ("train.toml", "train.toml --set sft.max_steps=1 --set sft.warmup_steps=0 --set sft.auxiliary.vision_steps=1"),
     ("--out data/models/embedded", "--out runs/exported"),
-    ("--count 62000 --split 0.968,0.016,0.016", "--count 40"),
-    ("--count 992 --split 0,0,1", "--count 4 --split 0,0,1"),
+    ("--count 50000 --split 0.96,0.02,0.02", "--count 48 --split 0.5,0.25,0.25"),
+    ("see.toml", "see.toml --set sft.max_steps=1 --set sft.warmup_steps=0 --set sft.auxiliary.vision_steps=1"),
 ];
 
 /// Large checkpoints and the fixtures of the same family that stand in for them: as a folder, and as what a download of

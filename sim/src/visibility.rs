@@ -127,3 +127,36 @@ pub fn accepts(scenario: &Scenario) -> bool {
     let earliest = APPEARS[0].max(speed / 10.0 + 0.35);
     sight.hidden >= HIDDEN && (earliest..=APPEARS[1]).contains(&sight.time_to_collision)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EYE: [f32; 3] = [0.0, 0.0, 1.5];
+
+    fn solid(x: f32, y: f32, size: [f32; 3]) -> Solid {
+        Solid { pose: [x, y, 0.0], size }
+    }
+
+    #[test]
+    fn a_wall_hides_what_stands_behind_it_and_not_what_looks_over_or_past_it() {
+        let person = solid(20.0, 0.0, [0.5, 0.5, 1.7]);
+        assert!(is_visible(EYE, &person, &[]));
+        assert!(!is_visible(EYE, &person, &[solid(10.0, 0.0, [1.0, 4.0, 2.5])]));
+        // At 10 m the line to the head, 1.7 m high at 20 m, is 1.6 m high.
+        assert!(is_visible(EYE, &person, &[solid(10.0, 0.0, [1.0, 4.0, 1.55])]));
+        assert!(!is_visible(EYE, &person, &[solid(10.0, 0.0, [1.0, 4.0, 1.65])]));
+        // The left side of the person, at 0.25 m, passes a wall that ends at 0.1 m.
+        assert!(is_visible(EYE, &person, &[solid(10.0, -1.9, [1.0, 4.0, 2.5])]));
+        // What stands further away hides nothing.
+        assert!(is_visible(EYE, &person, &[solid(25.0, 0.0, [1.0, 9.0, 2.5])]));
+    }
+
+    #[test]
+    fn a_turned_box_blocks_along_its_diagonal() {
+        let lorry = Solid { pose: [10.0, 2.5, std::f32::consts::FRAC_PI_4], size: [8.0, 2.0, 3.0] };
+        assert!(blocks(&lorry, EYE, [20.0, 0.0, 1.0]));
+        let straight = Solid { pose: [10.0, 2.5, 0.0], ..lorry };
+        assert!(!blocks(&straight, EYE, [20.0, 0.0, 1.0]));
+    }
+}

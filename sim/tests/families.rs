@@ -12,7 +12,8 @@ use sim::scenario::*;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-const SEEDS: u64 = 50;
+/// Fewer where the compiler does not optimise.
+const SEEDS: u64 = if cfg!(debug_assertions) { 12 } else { 50 };
 
 static SCENES: LazyLock<Vec<(&Family, Scenario)>> = LazyLock::new(|| {
     let jobs: Vec<_> = ALL.iter().flat_map(|family| (0..SEEDS).map(move |seed| (family, seed))).collect();

@@ -11,7 +11,9 @@ use std::{collections::BTreeMap, fmt::Write};
 pub struct Counts {
     /// Episodes driven.
     pub episodes: u64,
-    /// Moments to choose from.
+    /// Moments of their drives.
+    pub driven: usize,
+    /// Moments whose frame tells what to do, to choose from.
     pub moments: usize,
     /// Records written.
     pub records: usize,
@@ -65,7 +67,7 @@ pub fn markdown(recipe: &Recipe, command: &str, parts: &[(Split, Counts)]) -> St
         "Every word of the reasoning comes from the simulator's state and speaks only of what the frame shows.\n",
     );
     text.push_str("Licence: the set is the program's own output; use it as you like.\n\n");
-    text.push_str("| part | records | episodes | moments | texts | blind floor: speed F1 | path F1 | joint |\n|---|---|---|---|---|---|---|---|\n");
+    text.push_str("| part | records | episodes | moments | of them told by the frame | texts | blind floor: speed F1 | path F1 | joint |\n|---|---|---|---|---|---|---|---|---|\n");
     let fit = parts.first().map_or(&[][..], |(_, c)| &c.cells);
     for (split, c) in parts {
         let floor = balance::blind_floor(fit, &c.cells);
@@ -73,11 +75,12 @@ pub fn markdown(recipe: &Recipe, command: &str, parts: &[(Split, Counts)]) -> St
         let name = split.as_str();
         let _ = writeln!(
             text,
-            "| {name} | {} | {} | {} | {} | {speed} | {path} | {joint} |",
-            c.records, c.episodes, c.moments, c.texts
+            "| {name} | {} | {} | {} | {} | {} | {speed} | {path} | {joint} |",
+            c.records, c.episodes, c.driven, c.moments, c.texts
         );
     }
     text.push_str("\nThe blind floor is the best table from command and speed bin to labels, fitted on the first part: what a model\nthat never looks reaches.\n");
+    text.push_str("Moments are left out whose frame cannot tell what to do: the expert then drove otherwise than it meant to a moment\nbefore, or slowed or changed lanes for something that is not in the frame.\n");
     type Pick = fn(&Counts) -> &BTreeMap<String, usize>;
     let tables: [(&str, Pick); 5] = [
         ("speed", |c| &c.speed),

@@ -7,8 +7,8 @@ use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
 use scene::Pose;
 use serde_json::{Value, json};
 use sim::{
-    describe::{Reason, Sight, aux, facts, qa, reasoning},
-    render::{Actor, Frame, Stage},
+    describe::{Facts, Reason, Sight, aux, facts, labels, qa, reason, reasoning},
+    render::{Actor, Frame, Stage, Style},
     scenario::DT,
     view,
 };
@@ -34,6 +34,39 @@ pub struct Buffers {
     frame: Option<Frame>,
 }
 
+/// What the frame of a moment shows.
+struct Shown {
+    style: Style,
+    sight: Sight,
+    facts: Facts,
+    told: Reason,
+}
+
+fn look(moment: &Moment, recipe: &Recipe, stage: &Stage, buffers: &mut Buffers) -> Shown {
+    let scene = moment.batch.scene(0);
+    let style = recipe.look.style(moment.seed);
+    let frame = buffers.frame.get_or_insert_with(|| Frame::new(true));
+    view::look(&scene, 0, stage, &recipe.camera, &style, &mut buffers.actors, frame);
+    let sight = Sight::of(&scene, &recipe.camera, &style, frame);
+    let facts = facts(&scene, &sight);
+    let told = Reason::told(moment.decision.around.unwrap_or(moment.decision.binding), &facts);
+    Shown { style, sight, facts, told }
+}
+
+/// The moments whose frame tells what to do: the expert then drove as it meant to, and where it slowed or changed lanes
+/// the cause is in the frame. Others teach to guess.
+pub fn knowable(moments: Vec<Moment>, recipe: &Recipe) -> Vec<Moment> {
+    let Some(first) = moments.first() else { return moments };
+    let stage = Stage::new(&first.batch.scene(0).world.scenario.map);
+    let mut buffers = Buffers::default();
+    let mut tells = |moment: &Moment| {
+        let Shown { facts, told, .. } = look(moment, recipe, &stage, &mut buffers);
+        let planned = labels::planned(&moment.batch.scene(0), &moment.decision.plan);
+        planned.is_ok_and(|planned| reason::knowable(&facts, moment.driven.action, planned.action, told))
+    };
+    moments.into_iter().filter(|moment| tells(moment)).collect()
+}
+
 /// Draws a moment and says in words and classes what can be seen in the frame. `folder` is where the set will lie.
 ///
 /// # Errors
@@ -46,16 +79,11 @@ pub fn describe(
     folder: &Path,
     buffers: &mut Buffers,
 ) -> Result<Described> {
-    let scene = moment.batch.scene(0);
-    let style = recipe.look.style(moment.seed);
-    let frame = buffers.frame.get_or_insert_with(|| Frame::new(true));
-    view::look(&scene, 0, stage, &recipe.camera, &style, &mut buffers.actors, frame);
-    let sight = Sight::of(&scene, &recipe.camera, &style, frame);
-    let facts = facts(&scene, &sight);
-    let told = moment.decision.as_ref().map(|d| Reason::told(d.around.unwrap_or(d.binding), &facts));
+    let Shown { style, sight, facts, told } = look(moment, recipe, stage, buffers);
+    let frame = buffers.frame.get_or_insert_default();
     let action = moment.driven.action;
     let words = sim::rng::hash(moment.seed, moment.step as u64);
-    let reasoning = reasoning(&facts, action, told, words);
+    let reasoning = reasoning(&facts, action, Some(told), words);
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
         .encode(&frame.rgb, frame.width as u32, frame.height as u32, ExtendedColorType::Rgb8)
@@ -64,13 +92,13 @@ pub fn describe(
     let id = format!("{}_{:x}_{:04}", moment.family.name, moment.seed, moment.step);
     let file = folder.join("frames").join(split.as_str()).join(moment.family.name).join(format!("{id}.jpg"));
     let questions = recipe.questions.then(|| {
-        let (objects, pairs) = qa::qa(&facts, &sight, action, told, words);
+        let (objects, pairs) = qa::qa(&facts, &sight, action, Some(told), words);
         qa::key_frame(&relative(&file, folder), &objects, &pairs)
     });
     let mut extra = serde_json::Map::new();
     extra.insert("t".into(), json!(round(moment.step as f64 * f64::from(DT), 1)));
     extra.insert("ego_history".into(), json!(history(moment)));
-    extra.insert("cause".into(), json!(told.map(cause_word)));
+    extra.insert("cause".into(), json!(cause_word(told)));
     extra.insert("look".into(), json!(if style.textured { "rich" } else { "plain" }));
     let future = scene::Trajectory {
         step: moment.driven.future.step,

@@ -33,7 +33,7 @@ pub struct Moment {
     /// One scene, as it was then.
     pub batch: Batch,
     /// What the expert had decided.
-    pub decision: Option<Decision>,
+    pub decision: Decision,
     /// The driven future and its labels.
     pub driven: Driven,
     /// Navigation command.
@@ -67,7 +67,7 @@ pub fn moments(family: &'static Family, seed: u64) -> Vec<Moment> {
     expert.reset(&batch);
     let mut actions = [sim::Action::default()];
     let mut path: Vec<[f32; 4]> = Vec::new();
-    let mut kept: Vec<(usize, Batch, Option<Decision>)> = Vec::new();
+    let mut kept: Vec<(usize, Batch, Decision)> = Vec::new();
     let first = Rng::new(seed, "first moment").below(EVERY);
     let steps = (world.scenario.duration / DT) as usize;
     for step in 0..=steps {
@@ -77,8 +77,10 @@ pub fn moments(family: &'static Family, seed: u64) -> Vec<Moment> {
             break;
         }
         expert.act(&batch, &mut actions);
-        if step % EVERY == first {
-            kept.push((step, batch.fork(0, 1), expert.decision(0).cloned()));
+        if step % EVERY == first
+            && let Some(decision) = expert.decision(0)
+        {
+            kept.push((step, batch.fork(0, 1), decision.clone()));
         }
         batch.step(&actions);
     }
@@ -86,7 +88,7 @@ pub fn moments(family: &'static Family, seed: u64) -> Vec<Moment> {
     let infraction = |kind: EventKind| !matches!(kind, EventKind::Complete | EventKind::NearMiss | EventKind::OffRoute);
     let bad = end.log.events().iter().find(|e| infraction(e.kind)).map_or(usize::MAX, |e| e.step as usize);
     let spoiled = bad.saturating_sub((SPOILED / DT) as usize);
-    let moment = |(step, then, decision): (usize, Batch, Option<Decision>)| {
+    let moment = |(step, then, decision): (usize, Batch, Decision)| {
         if step >= spoiled {
             return None;
         }

@@ -6,7 +6,7 @@
 use super::{
     Recipe, Split,
     card::Counts,
-    describe::{Buffers, Described, describe},
+    describe::{Buffers, Described, describe, knowable},
     episode::{self, Moment, moments},
 };
 use crate::{
@@ -46,7 +46,8 @@ pub fn write(
     let (mut episode, mut written) = (0, 0);
     while written < count {
         let wanted = CHUNK.min(count - written);
-        let pool = drive(recipe, split, wanted * recipe.pool, &mut episode);
+        let (pool, driven) = drive(recipe, split, wanted * recipe.pool, &mut episode);
+        counts.driven += driven;
         if pool.is_empty() {
             break;
         }
@@ -87,20 +88,25 @@ fn cell(moment: &Moment) -> balance::Moment {
     balance::Moment { speed: moment.speed, command: moment.command, action: moment.driven.action }
 }
 
-/// At least `wanted` moments of the episodes from `*episode` on.
-fn drive(recipe: &Recipe, split: Split, wanted: usize, episode: &mut u64) -> Vec<Moment> {
+/// At least `wanted` moments of the episodes from `*episode` on whose frames tell what to do, and how many there were.
+fn drive(recipe: &Recipe, split: Split, wanted: usize, episode: &mut u64) -> (Vec<Moment>, usize) {
     let mut pool: Vec<Moment> = Vec::new();
-    let mut barren = 0;
+    let (mut barren, mut driven) = (0, 0);
     while pool.len() < wanted && barren < BARREN {
         let next: Vec<u64> = (*episode..*episode + EPISODES).collect();
         *episode += EPISODES;
-        let drive =
-            |&n: &u64| episode::family(recipe, n).map_or_else(Vec::new, |f| moments(f, split.seed(recipe.seed, n)));
+        let drive = |&n: &u64| {
+            let all = episode::family(recipe, n).map_or_else(Vec::new, |f| moments(f, split.seed(recipe.seed, n)));
+            (all.len(), knowable(all, recipe))
+        };
         let before = pool.len();
-        pool.extend(next.par_iter().map(drive).collect::<Vec<_>>().into_iter().flatten());
+        for (count, moments) in next.par_iter().map(drive).collect::<Vec<_>>() {
+            driven += count;
+            pool.extend(moments);
+        }
         barren = if pool.len() > before { 0 } else { barren + EPISODES };
     }
-    pool
+    (pool, driven)
 }
 
 /// A record whose frame is written.

@@ -43,7 +43,11 @@ pub fn hd(episode: &Episode) -> Option<Hd> {
     }
     let plans: Vec<(usize, Vec<Pose>)> = match episode.plans.is_empty() {
         true => (0..episode.samples.len()).step_by(PLAN_EVERY as usize).map(|i| (i, driven(episode, i))).collect(),
-        false => episode.plans.iter().map(|(i, plan)| (*i as usize, poses(episode, *i as usize, plan))).collect(),
+        false => {
+            let made = episode.plans.iter().map(|(step, plan)| (*step as usize, plan));
+            let driven = made.filter(|(at, _)| *at < episode.samples.len());
+            driven.map(|(at, plan)| (at, poses(episode, at, plan))).collect()
+        }
     };
     let mut sum = Hd::default();
     let mut count = 0.0;

@@ -243,13 +243,12 @@ impl Looker<'_> {
 
     /// Nearest vehicle or bicycle of ego's direction whose centre is in ego's lane.
     fn lead(&self) -> Option<Other> {
+        let off = self.way.lat - self.way.shift;
         let fit = self.seen.iter().filter(|(a, p)| {
-            let kind = self.kind(*a);
-            kind != AgentKind::Pedestrian
-                && p.along > 0.5
-                && p.gap > -2.0
-                && p.gap < 70.0
-                && p.lat.abs() < 0.8 * self.way.half
+            // What ego is passing is close, but no longer ahead.
+            let ahead = p.gap > 3.0 || p.gap > -2.0 && (p.lat - off).abs() < p.half_across + 0.8;
+            let along = self.kind(*a) != AgentKind::Pedestrian && p.along > 0.5;
+            along && ahead && p.gap < 70.0 && p.lat.abs() < 0.8 * self.way.half
         });
         let (a, p) = fit.min_by(|a, b| a.1.gap.total_cmp(&b.1.gap))?;
         Some(self.other(*a, p))

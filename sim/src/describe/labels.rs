@@ -80,14 +80,11 @@ pub fn lane_change(world: &World, now: [f32; 3], future: &[[f32; 3]]) -> i8 {
     let off_centre = before * width - start.lat;
     let side = |d: f32| if d > 0.0 { 1 } else { -1 };
     if then != before {
-        side(then - before)
-    } else if later != before && shift.abs() >= UNDER_WAY && side(shift) == side(later - before) {
-        side(shift)
-    } else if off_centre.abs() >= FINISHING.0 && shift * off_centre.signum() >= FINISHING.1 {
-        side(shift)
-    } else {
-        0
+        return side(then - before);
     }
+    let under_way = later != before && shift.abs() >= UNDER_WAY && side(shift) == side(later - before);
+    let finishing = off_centre.abs() >= FINISHING.0 && shift * off_centre.signum() >= FINISHING.1;
+    if under_way || finishing { side(shift) } else { 0 }
 }
 
 /// The centre line of the lane that ego is in, and of the lanes that continue it where ego goes. Lanes that slide

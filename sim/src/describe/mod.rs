@@ -19,7 +19,7 @@ pub use command::{Command, command};
 pub use facts::{Facts, facts};
 pub use labels::{Driven, driven, planned};
 pub use qa::{KeyObject, Qa, key_frame, qa};
-pub use reason::Reason;
+pub use reason::{Reason, knowable};
 pub use reasoning::reasoning;
 pub use sight::{Lens, Sight};
 pub use targets::aux;

@@ -116,6 +116,15 @@ pub fn choose(facts: &Facts, action: MetaAction, told: Option<Reason>) -> Reason
     }
 }
 
+/// Whether a frame can tell what to do: the driver intends what it then did, and where it slows or changes lanes the
+/// frame shows why. What is left out asks a planner to guess: a light that changes a second later, someone behind a
+/// lorry, an ambulance from behind.
+pub fn knowable(facts: &Facts, driven: MetaAction, planned: MetaAction, told: Reason) -> bool {
+    let changes = matches!(driven.path, PathAction::LeftChange | PathAction::RightChange);
+    let explained = choose(facts, driven, Some(told)) != Reason::Unseen && !(changes && told == Reason::Unseen);
+    driven == planned && explained
+}
+
 fn slows(action: MetaAction) -> bool {
     matches!(action.speed, SpeedAction::Decelerate | SpeedAction::Stop)
 }

@@ -13,6 +13,8 @@ pub const LOOK: usize = 140;
 const LATERAL: f32 = 2.4;
 /// Deceleration into slower stretches, m/s².
 const SLOWING: f32 = 1.8;
+/// Metres before a shared place at which ego's front waits.
+const BEFORE: f32 = 1.2;
 /// Speed past somebody who may step onto the road, m/s.
 const WALKING_EDGE: f32 = 3.5;
 
@@ -187,16 +189,17 @@ pub fn waiting_place(scene: &Scene<'_>, route: &Path, (agent, low, s): (usize, f
         return line.min(s);
     }
     let own = zones.iter().find(|z| z.path == scene.path[agent] && z.first < low + 4.0 && z.last > low - 4.0);
-    let mut best = own.map_or(s, |z| s.min(z.first - 0.4));
+    let mut best = own.map_or(s, |z| (z.first - BEFORE).min(s));
     for _ in 0..3 {
         // Where ego does not fit between two zones it waits before the first.
         for zone in zones {
-            if zone.first - 0.4 < best && zone.last + 2.0 * half + 0.5 > best && zone.first - 0.4 > front - 0.2 {
-                best = zone.first - 0.4;
+            if zone.first - BEFORE < best && zone.last + 2.0 * half + 0.5 > best && zone.first - BEFORE > front - 2.5 {
+                best = zone.first - BEFORE;
             }
         }
     }
-    if best < front - 0.2 { s.max(front - 0.2).min(s) } else { best }
+    // A little over the place already: no further.
+    if best < front { s.min(front + 0.3) } else { best }
 }
 
 /// A place that ego's route shares with another path that somebody drives on, metres along the route.

@@ -88,7 +88,7 @@ pub fn scene(stage: &mut Stage, tight: bool) -> f32 {
             let kind = stage.traffic_kind();
             let i = stage.drive(kind, &along(to), s, pace);
             if tight && k == 0 {
-                stage.insists(i);
+                stage.lets_nobody_in(i);
                 stage.follows_at(i, 1.0, 0.2);
             }
             s -= stage.agents[i].size[0] + 2.0 + pace * stage.draw.range(1.0, 2.4);

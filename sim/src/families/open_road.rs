@@ -32,7 +32,7 @@ fn street(stage: &mut Stage) -> f32 {
     let (lanes, back) = (stage.draw.int(1, 3), stage.draw.int(0, 2));
     let cross = cross_section(&stage.draw, lanes, back, limit);
     let length = stage.draw.range(160.0, 245.0);
-    let street = Street::build(stage, cross, length, limit * stage.draw.range(0.7, 1.0));
+    let mut street = Street::build(stage, cross, length, limit * stage.draw.range(0.7, 1.0));
     let lane = stage.draw.int(0, lanes - 1);
     // Much slower than allowed, about right, or standing.
     let speed = match stage.draw.int(0, 9) {
@@ -42,13 +42,14 @@ fn street(stage: &mut Stage) -> f32 {
     };
     stage.ego(&street.route(lane), START, speed);
     if stage.draw.chance(0.25) {
-        // Another limit from the end of ego's route back to somewhere behind: the whole road, said by a sign.
+        // Less than such a road would allow, said by a sign.
         let slower = stage.draw.pick(&[8.3, 11.1, 13.9]);
         let lanes: Vec<usize> =
             street.strips.iter().flat_map(|s| s.forward.iter().chain(&s.backward)).copied().collect();
         for lane in lanes {
             stage.net.map.lanes[lane].limit = slower;
         }
+        street.cross.limit = slower;
         let at = stage.draw.range(12.0, 40.0);
         let kmh = (slower * 3.6_f32 / 10.0).round() * 10.0;
         stage.net.sign(&street.curve, street.start + at, &cross, SignKind::Limit(kmh as u8));

@@ -1,7 +1,7 @@
 //! Where things may stand: oriented rectangles, their overlap, and the removal of background traffic that would overlap.
 
-use super::curve::{Curve, shifted};
-use super::roads::clear_of_road;
+use super::curve::{Curve, distance, onto, shifted};
+use super::roads::inside;
 use crate::scenario::{Agent, Map, Point};
 
 /// Corners of an oriented rectangle, grown by a margin.
@@ -34,12 +34,6 @@ pub fn footprint(agent: &Agent, margin: f32) -> [Point; 4] {
 /// Whether a rectangle stays off the road, the road users and the lines they walk.
 pub fn is_free(map: &Map, agents: &[Agent], pose: [f32; 3], size: [f32; 2]) -> bool {
     let quad = corners(pose, size, 0.3);
-    let outline = Curve::through(&[quad[0], quad[1], quad[2], quad[3], quad[0]]);
-    let steps = (outline.length() / 1.5).ceil().max(4.0) as usize;
-    let clear = |i: usize| {
-        let pose = outline.at(outline.length() * i as f32 / steps as f32);
-        clear_of_road(map, [pose[0], pose[1]], 0.1)
-    };
     let walked = |agent: &Agent| {
         let line: Vec<Point> = agent.track.iter().map(|row| [row[1], row[2]]).collect();
         if line.len() < 2 {
@@ -51,9 +45,34 @@ pub fn is_free(map: &Map, agents: &[Agent], pose: [f32; 3], size: [f32; 2]) -> b
             overlap(&quad, &corners(p, [1.2, 1.2], 0.0))
         })
     };
-    clear_of_road(map, [pose[0], pose[1]], 0.1)
-        && !agents.iter().any(|a| overlap(&quad, &footprint(a, 0.3)) || walked(a))
-        && (0..steps).all(clear)
+    is_off_road(map, pose, &quad) && !agents.iter().any(|a| overlap(&quad, &footprint(a, 0.3)) || walked(a))
+}
+
+/// Whether a rectangle around `pose` stays off lanes (shoulders and bicycle lanes as well) and areas.
+fn is_off_road(map: &Map, pose: [f32; 3], quad: &[Point; 4]) -> bool {
+    let centre = [pose[0], pose[1]];
+    let radius = distance(centre, quad[0]);
+    // Lanes as lines with half their width; the outline has to keep away from those in reach.
+    let mut near: Vec<(Point, Point, f32)> = Vec::new();
+    let mut note = |a: Point, b: Point, half: f32| {
+        if onto(centre, a, b).1 < half + radius + 0.1 {
+            near.push((a, b, half + 0.1));
+        }
+    };
+    for lane in &map.lanes {
+        lane.points.windows(2).for_each(|w| note(w[0], w[1], 0.5 * lane.width));
+    }
+    for area in &map.areas {
+        let closing = area.iter().cycle().skip(1);
+        area.iter().zip(closing).for_each(|(a, b)| note(*a, *b, 0.0));
+    }
+    let outline = Curve::through(&[quad[0], quad[1], quad[2], quad[3], quad[0]]);
+    let steps = (outline.length() / 1.5).ceil().max(4.0) as usize;
+    let clear = |p: Point| near.iter().all(|&(a, b, reach)| onto(p, a, b).1 >= reach);
+    let at = |i: usize| outline.at(outline.length() * i as f32 / steps as f32);
+    !map.areas.iter().any(|area| inside(centre, area))
+        && clear(centre)
+        && (0..steps).map(at).all(|p| clear([p[0], p[1]]))
 }
 
 /// Keeps, of every pair of road users that would start too near each other, the first. `hazard` is the index

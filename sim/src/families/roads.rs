@@ -3,7 +3,7 @@
 //! Offsets are to the left of the curve; the curve divides the two directions of traffic, which drives on the right. Lists
 //! of lanes go from left to right as their drivers see it.
 
-use super::curve::{Curve, onto};
+use super::curve::Curve;
 use crate::scenario::{Lane, LaneKind, Line, Map, Mark, Point, Sign, SignKind, Turn};
 
 /// Cross-section of a road.
@@ -239,21 +239,6 @@ impl Net {
         let corners = [(s, right), (s, left), (s + 4.0, left), (s + 4.0, right)];
         self.map.crosswalks.push(corners.iter().map(|&(s, d)| curve.point(s, d)).collect());
     }
-
-    /// Whether a disc stays off lanes and areas of the road.
-    pub fn is_clear(&self, p: Point, radius: f32) -> bool {
-        clear_of_road(&self.map, p, radius)
-    }
-}
-
-/// Whether a disc stays off lanes (shoulders and bicycle lanes as well) and areas of a map.
-pub fn clear_of_road(map: &Map, p: Point, radius: f32) -> bool {
-    let near = |points: &[Point], reach: f32| points.windows(2).any(|w| onto(p, w[0], w[1]).1 < reach + radius);
-    !map.lanes.iter().any(|lane| near(&lane.points, 0.5 * lane.width))
-        && !map
-            .areas
-            .iter()
-            .any(|area| near(area, 0.0) || near(&[area[area.len() - 1], area[0]], 0.0) || inside(p, area))
 }
 
 /// Whether a point lies in a polygon (even-odd rule).

@@ -81,6 +81,11 @@ impl Stage {
         self.agents[agent].script.insert(0, Cue { when: When::Time(0.0), act: Act::IgnoreEgo });
     }
 
+    /// From the start on, an agent lets nobody in, though it follows whoever is ahead of it.
+    pub fn lets_nobody_in(&mut self, agent: usize) {
+        self.agents[agent].script.insert(0, Cue { when: When::Time(0.0), act: Act::IgnoreRules });
+    }
+
     /// An agent keeps this standstill gap (metres) and headway (seconds).
     pub fn follows_at(&mut self, agent: usize, gap: f32, headway: f32) {
         self.agents[agent].driver = Some(Driver { gap, headway, ..Driver::default() });

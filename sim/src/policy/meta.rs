@@ -1,9 +1,9 @@
 //! Closes the loop with a planner that answers in words: a meta-action becomes a plan for the next 3 s, which the tracker
 //! follows until the next answer.
 //!
-//! Speed: keep holds the speed, accelerate adds 1.5 m/s², decelerate brakes with 2 m/s², stop brakes to a stand (2.5 m/s²,
-//! harder when a line ahead asks for it would be another planner's knowledge, so it does not). Path: straight and turns
-//! follow the route, whose connectors turn; changes move to the lane beside the route's, if there is one.
+//! Speed: keep holds the speed, accelerate adds 1.5 m/s² up to a tenth above the limit, decelerate brakes with 2 m/s², stop
+//! brakes with 2.5 m/s² to a stand. Path: straight on and turns follow the route, whose connectors turn; changes move to
+//! the lane beside the route's, if there is one, and back.
 
 use super::tracker::{self, Plan};
 use crate::batch::Scene;

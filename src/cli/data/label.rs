@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "record", value_parser = super::written_formats())]
     pub to: String,
     /// Thresholds to start from; none leaves labels as they are
-    #[arg(long, value_name = "NAME", default_value = "default", value_parser = ["default", "senna", "real_drive", "none"])]
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = ["default", "senna", "real_drive", "sim", "none"])]
     pub rule: String,
     /// STOP when every speed is below this, in m/s
     #[arg(long, value_name = "M/S")]

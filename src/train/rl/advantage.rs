@@ -121,7 +121,8 @@ pub fn advantages(
             let std = |i: usize| if options.scale_rewards == ScaleRewards::Batch { batch.std } else { groups[i].std };
             let scale = |i: usize| if options.scale_rewards == ScaleRewards::None { 1. } else { std(i) + EPSILON };
             let numbers: Vec<f64> = (0..count).map(|i| (total[i] - groups[i].mean) / scale(i)).collect();
-            (numbers, (0..count).filter(|i| is_zero(std(*i), num_generations)).count())
+            let of = if options.scale_rewards == ScaleRewards::Batch { count } else { num_generations };
+            (numbers, (0..count).filter(|i| is_zero(std(*i), of)).count())
         }
         Aggregation::NormalizeThenSum => {
             let normalize = |term: &Vec<f64>| -> Vec<f64> {
@@ -135,7 +136,10 @@ pub fn advantages(
             (numbers, if is_zero(moments.std, count) { count } else { 0 })
         }
     };
-    // What is not known, alone in its group or without any deviation to divide by teaches nothing.
+    if let Some(i) = total.iter().zip(&known).position(|(sum, known)| *known && !sum.is_finite()) {
+        return Err(Failure::device(format!("the weighted reward of completion {i} is {}", total[i])));
+    }
+    // Not known, or alone in its group with no deviation to divide by: nothing to learn.
     let advantages: Vec<f64> = numbers.into_iter().map(|a| if a.is_nan() { 0. } else { a }).collect();
     if let Some(i) = advantages.iter().position(|a| !a.is_finite()) {
         return Err(Failure::device(format!("the advantage of completion {i} is {}", advantages[i])));

@@ -228,7 +228,8 @@ pub fn policy_loss(batch: &Completions, step: Step, options: &LossOptions) -> Re
     if options.needs_entropies() && batch.entropies.is_none() {
         return Err(Failure::usage("entropy_coef and top_entropy_quantile need entropies"));
     }
-    if step.gradient_accumulation_steps == 0 || step.max_completion_length == 0 || !(step.num_items >= 0.) {
+    let counts = step.gradient_accumulation_steps > 0 && step.max_completion_length > 0;
+    if !counts || !step.num_items.is_finite() || step.num_items < 0. {
         return Err(Failure::usage(format!("a micro-batch cannot be a part of {step:?}")));
     }
     let rows = Rows::read(batch)?;

@@ -9,3 +9,5 @@ pub mod dpo;
 pub mod loss;
 mod objective;
 mod rows;
+
+pub use rows::padded;

@@ -121,6 +121,31 @@ fn flat(what: &str, tensor: &Tensor, want: (usize, usize)) -> Result<Vec<f64>> {
     Ok(tensor.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
 }
 
+/// Numbers of `lengths.len()` completions one after the other, `(R)`, as `(B, T)` padded with zeros on the right, with
+/// their graph, and the mask of what is not padding, `(B, T)`, u8; T is the longest length, at least 1.
+///
+/// # Errors
+/// Usage: lengths that do not add up to R, or none.
+pub fn padded(flat: &Tensor, lengths: &[usize]) -> Result<(Tensor, Tensor)> {
+    let count: usize = lengths.iter().sum();
+    if lengths.is_empty() || flat.dims() != [count] {
+        return Err(Failure::usage(format!("{:?} numbers are not completions of {lengths:?} tokens", flat.dims())));
+    }
+    let (b, width) = (lengths.len(), lengths.iter().copied().max().unwrap_or(0).max(1));
+    let (mut index, mut mask, mut start) = (vec![count as u32; b * width], vec![0u8; b * width], 0);
+    for (row, length) in lengths.iter().enumerate() {
+        for token in 0..*length {
+            index[row * width + token] = (start + token) as u32;
+            mask[row * width + token] = 1;
+        }
+        start += length;
+    }
+    let index = Tensor::new(index, flat.device())?;
+    let zero = Tensor::zeros(1, flat.dtype(), flat.device())?;
+    let padded = Tensor::cat(&[flat, &zero], 0)?.index_select(&index, 0)?.reshape((b, width))?;
+    Ok((padded, Tensor::from_vec(mask, (b, width), flat.device())?))
+}
+
 /// A scalar of a given value whose gradient with respect to `x` is `grad`, and that gradient as a tensor like `x`; f32,
 /// or f64 where `x` is.
 pub(super) fn seeded(x: &Tensor, value: f64, grad: &[f64]) -> Result<(Tensor, Tensor)> {
