@@ -311,12 +311,12 @@ fn data_generate(toy: &Toy) {
         "tiny",
     ];
     toy.run(&[&args[..], &["--questions", "--out", "boxes"]].concat()).ok();
-    toy.run(&[&args[..], &["--threads", "1", "--questions", "--out", "again"]].concat()).ok();
+    toy.run(&[&args[..], &["--threads", "1", "--questions", "--out", "boxes-again"]].concat()).ok();
     let card = std::fs::read_to_string(toy.path("boxes/CARD.md")).unwrap();
     assert!(card.contains("blind floor") && card.contains("--families signal,cut_in"), "{card}");
     // The cards name their folders; everything else is the same.
-    ["boxes", "again"].iter().for_each(|set| std::fs::remove_file(toy.path(set).join("CARD.md")).unwrap());
-    toy::assert_same("any number of threads", &toy.path("boxes"), &toy.path("again"));
+    ["boxes", "boxes-again"].iter().for_each(|set| std::fs::remove_file(toy.path(set).join("CARD.md")).unwrap());
+    toy::assert_same("any number of threads", &toy.path("boxes"), &toy.path("boxes-again"));
     for (file, records) in [("train.jsonl", 12), ("val.jsonl", 6), ("test.jsonl", 6)] {
         let text = std::fs::read_to_string(toy.path("boxes").join(file)).unwrap();
         assert_eq!(text.lines().count(), records, "{file}");

@@ -139,7 +139,7 @@ pub fn drive(
         policy.act(&batch, &mut actions);
         for (i, episode) in episodes.iter_mut().enumerate().filter(|(i, _)| running[*i]) {
             let step = batch.scene(i).head.step;
-            if step % PLAN_EVERY == 0
+            if step.is_multiple_of(PLAN_EVERY)
                 && let Some(plan) = policy.plan(&batch, i)
             {
                 episode.plans.push((step, plan));

@@ -112,7 +112,7 @@ fn words_change_lanes_where_there_is_one() {
     let side = if left { PathAction::LeftChange } else { PathAction::RightChange };
     let mut batch = Batch::new(vec![Arc::clone(&world)]);
     let mut offset = 0.0;
-    for step in 0..50 {
+    for step in 0..60 {
         let path = if step == 0 { side } else { PathAction::Straight };
         let action = MetaAction::new(SpeedAction::Keep, path);
         let mut plan = meta::plan(&batch.scene(0), action, &mut offset).unwrap();

@@ -35,7 +35,7 @@ fn busy(seed: u64) -> Scenario {
     scenario.agents.push(cyclist);
     for x in [450.0, 1100.0] {
         let program = vec![(Lamp::Green, 20.0), (Lamp::Yellow, 3.0), (Lamp::Red, 15.0)];
-        scenario.map.lights.push(Light { at: [x, -4.0], heading: 3.14, program, offset: 0.01 * x });
+        scenario.map.lights.push(Light { at: [x, -4.0], heading: sim::math::PI, program, offset: 0.01 * x });
         let rule = StopRule::Light(scenario.map.lights.len() - 1);
         scenario.map.stop_lines.push(StopLine { points: [[x, 12.25], [x, -1.75]], lanes: vec![0, 1, 2, 3], rule });
     }

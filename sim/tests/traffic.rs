@@ -46,7 +46,7 @@ fn a_red_light_stops_traffic_and_green_lets_it_go() {
     let mut scenario = with(2, vec![car(Control::Idm, [20.0, 0.0, 0.0], 12.0, &[0])]);
     scenario.map.lights.push(Light {
         at: [100.0, 5.0],
-        heading: 3.14,
+        heading: sim::math::PI,
         program: vec![(Lamp::Red, 15.0), (Lamp::Green, 60.0)],
         offset: 0.0,
     });
@@ -66,7 +66,7 @@ fn a_yellow_light_stops_who_can_and_lets_pass_who_cannot() {
     let run = |gap: f32| {
         let mut scenario = with(2, vec![car(Control::Idm, [100.0 - gap - 2.25, 0.0, 0.0], 14.0, &[0])]);
         let program = vec![(Lamp::Yellow, 3.0), (Lamp::Red, 60.0)];
-        scenario.map.lights.push(Light { at: [100.0, 5.0], heading: 3.14, program, offset: 0.0 });
+        scenario.map.lights.push(Light { at: [100.0, 5.0], heading: sim::math::PI, program, offset: 0.0 });
         scenario.map.stop_lines.push(line_at(100.0, StopRule::Light(0)));
         let mut batch = one(scenario);
         steps(&mut batch, 150);

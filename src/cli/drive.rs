@@ -404,5 +404,9 @@ fn judge(args: &Args, report: &DrivingReport) -> Result<()> {
             }
         }
     }
-    if missed.is_empty() { Ok(()) } else { Err(Failure::new(Kind::Threshold, missed.join("; "))) }
+    if missed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Threshold, missed.join("; "))
+        .hint("the page lists the routes, worst first, and replays them"))
 }

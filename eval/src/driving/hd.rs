@@ -230,6 +230,6 @@ mod tests {
         assert!(!overlap(rect(0.0, 0.0, 0.0), rect(4.1, 0.0, 0.0)));
         assert!(!overlap(rect(0.0, 0.0, 0.0), rect(3.1, 0.0, std::f64::consts::FRAC_PI_2)));
         // Corner to corner: boxes around them meet, they do not.
-        assert!(!overlap(rect(0.0, 0.0, 0.0), rect(3.3, 2.0, std::f64::consts::FRAC_PI_4)));
+        assert!(!overlap(rect(0.0, 0.0, 0.0), rect(3.3, 2.8, std::f64::consts::FRAC_PI_4)));
     }
 }

@@ -71,7 +71,7 @@ pub fn driving_page(report: &DrivingReport, shown: &[Shown]) -> Result<String, s
             out += "</div>";
         }
     }
-    let _ = write!(out, "<script>{SCRIPT}</script></main></body></html>\n");
+    let _ = writeln!(out, "<script>{SCRIPT}</script></main></body></html>");
     Ok(out)
 }
 

@@ -7,9 +7,16 @@ mod reading;
 
 use rewards::{Recipe, Reference, Total};
 use scene::{MetaAction, PathAction, SpeedAction};
+use std::sync::LazyLock;
 
 /// Those that a trainer should use.
 const SOUND: [&str; 2] = ["alphadrive", "meta-action"];
+
+static RECIPES: LazyLock<Vec<Recipe>> = LazyLock::new(|| Recipe::names().map(|n| Recipe::named(n).unwrap()).collect());
+
+fn recipe(name: &str) -> &'static Recipe {
+    RECIPES.iter().find(|r| r.name == name).unwrap()
+}
 
 /// The reference of the defect table.
 fn keep_straight() -> Reference {
@@ -20,8 +27,8 @@ fn completion(answer: &str) -> String {
     format!("<think>The road is clear.</think><answer>{answer}</answer>")
 }
 
-fn totals_with(recipe: &str, group: &[&str], reference: &Reference) -> Vec<Total> {
-    Recipe::named(recipe).unwrap().score_group(group, reference)
+fn totals_with(name: &str, group: &[&str], reference: &Reference) -> Vec<Total> {
+    recipe(name).score_group(group, reference)
 }
 
 /// Total rewards of a group of answers in the asked form.

@@ -68,7 +68,7 @@ pub fn forecast(scene: &Scene<'_>, route: &Path) -> Vec<Other> {
     let here = scene.s[0];
     let mut others = Vec::new();
     let rails = rails(scene);
-    for i in 1..scene.agents() {
+    for (i, rail) in rails.iter().enumerate().skip(1) {
         if !scene.present(i) {
             continue;
         }
@@ -77,7 +77,7 @@ pub fn forecast(scene: &Scene<'_>, route: &Path) -> Vec<Other> {
         let still = spec.control == Control::Static;
         let mut other = Other::at(Who::Agent(i), spec.kind, still, half);
         for k in 0..STEPS {
-            let (x, y, cos, sin, v) = later(scene, i, rails[i].as_ref(), k);
+            let (x, y, cos, sin, v) = later(scene, i, rail.as_ref(), k);
             (other.x[k], other.y[k], other.cos[k], other.sin[k], other.speed[k]) = (x, y, cos, sin, v);
         }
         if other.look_from(route, here) {

@@ -5,7 +5,7 @@
 //! ([`score`]); the best becomes the plan. After PDM-Closed (Dauner et al. 2023) with lateral manoeuvres.
 
 pub mod forecast;
-mod lateral;
+pub(crate) mod lateral;
 mod propose;
 mod rollout;
 mod rules;

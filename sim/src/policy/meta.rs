@@ -7,6 +7,7 @@
 
 use super::tracker::{self, Plan};
 use crate::batch::Scene;
+use crate::expert::lateral::{Lateral, Shift};
 use crate::path::NO_LANE;
 use scene::{MetaAction, PathAction, SpeedAction};
 
@@ -38,12 +39,15 @@ pub fn plan(scene: &Scene<'_>, action: MetaAction, offset: &mut f32) -> Option<P
         }
     }
     let (from, to) = (scene.lat[0], *offset);
-    let length = (v * CHANGE).max(8.0);
-    let line = tracker::line_along(route, s - 3.0, 60.0, |at| {
-        let t = ((at - s) / length).clamp(0.0, 1.0);
-        // A small error is left to the tracker: the line is the goal itself.
-        if (from - to).abs() < 0.5 { to } else { from + (to - from) * t * t * (3.0 - 2.0 * t) }
-    });
+    let place = route.at(s);
+    let (cos, sin) = (scene.cos[0], scene.sin[0]);
+    let along = (cos * place.cos + sin * place.sin).max(0.3);
+    let slope = ((sin * place.cos - cos * place.sin) / along).clamp(-0.8, 0.8);
+    let shift = Shift { start: s, end: s + (v * CHANGE).max(8.0), to };
+    let lateral = Lateral { from: [s, from, slope], shifts: vec![shift] };
+    // A small error is left to the tracker: the line is the goal itself.
+    let offset_at = |at: f32| if (from - to).abs() < 0.5 { to } else { lateral.offset(at.max(s)) };
+    let line = tracker::line_along(route, s - 3.0, 60.0, offset_at);
     let accel = match action.speed {
         SpeedAction::Keep => 0.0,
         SpeedAction::Accelerate => 1.5,

@@ -38,8 +38,10 @@ impl Plan {
         let between: Vec<f32> = trajectory.speeds().iter().map(|&v| v as f32).collect();
         let mut speeds = vec![speed];
         for (i, &pose) in trajectory.poses.iter().enumerate() {
-            let after = between.get(i + 1).copied().unwrap_or_else(|| (1.5 * between[i] - 0.5 * speeds[i]).max(0.0));
-            speeds.push(0.5 * (between[i] + after));
+            speeds.push(match between.get(i + 1) {
+                Some(after) => 0.5 * (between[i] + after),
+                None => (2.0 * between[i] - speeds[i]).max(0.0),
+            });
             let pose = pose.out_of_frame(ego);
             if pose.distance(last) > 0.3 {
                 line.push([pose.x as f32, pose.y as f32]);
