@@ -67,15 +67,16 @@ impl Report {
         self.put("completions/max_length", all.iter().copied().fold(0.0, f64::max));
         self.put("completions/mean_terminated_length", mean(&ended));
         self.put("completions/clipped_ratio", 1.0 - ended.len() as f64 / n);
-        let plans = groups.iter().flat_map(|g| g.answers.iter().map(|a| (g.prompt.sample, plan(&a.text))));
-        let plans: Vec<(&Sample, Option<MetaAction>)> = plans.collect();
-        let part = |test: &dyn Fn(&(&Sample, Option<MetaAction>)) -> bool| {
-            plans.iter().filter(|pair| test(pair)).count() as f64 / n
-        };
-        self.put("plans/parsed_ratio", part(&|(_, plan)| plan.is_some()));
-        self.put("plans/accuracy", part(&|(sample, plan)| plan.is_some_and(|plan| right(sample, plan))));
-        let found = plans.iter().filter_map(|(_, plan)| plan.map(|plan| plan.to_string()));
-        self.put("plans/most_common_ratio", most_common(found));
+        let (mut parsed, mut correct, mut found) = (0.0, 0.0, Vec::new());
+        for (group, answer) in groups.iter().flat_map(|group| group.answers.iter().map(move |answer| (group, answer))) {
+            let Some(plan) = plan(&answer.text) else { continue };
+            parsed += 1.0;
+            correct += f64::from(right(group.prompt.sample, plan));
+            found.push(plan.to_string());
+        }
+        self.put("plans/parsed_ratio", parsed / n);
+        self.put("plans/accuracy", correct / n);
+        self.put("plans/most_common_ratio", most_common(found.into_iter()));
         let labels =
             groups.iter().map(|g| format!("{:?}", (g.prompt.sample.labels.speed, g.prompt.sample.labels.path)));
         self.put("labels/most_common_ratio", most_common(labels));
