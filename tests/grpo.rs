@@ -148,6 +148,27 @@ fn sampled_and_trained_log_probabilities_agree() {
     }
 }
 
+/// How a step is cut into passes, and whether activations are kept, changes its gradient by rounding only.
+#[test]
+fn passes_of_any_size_give_the_same_step() {
+    let toy = Toy::new();
+    let samples = samples(&toy);
+    let mut norms = Vec::new();
+    for more in [&[][..], &["grpo.per_device_train_batch_size=1"], &["grpo.gradient_checkpointing=true"]] {
+        let planner = planner(&toy, Trainable::All);
+        let settings = settings(more);
+        let mut trainer = Trainer::new(&planner, &settings, &samples, &[], judge(share_of_e), None).unwrap();
+        let (report, groups) = trainer.step().unwrap();
+        let lens: Vec<usize> = groups.iter().flat_map(|group| &group.answers).map(|answer| answer.ids.len()).collect();
+        norms.push((report.grad_norm, report.loss, lens));
+    }
+    let (norm, loss, lens) = &norms[0];
+    assert!(*norm > 0.01, "{norms:?}");
+    for (other, its, its_lens) in &norms[1..] {
+        assert!((other / norm - 1.0).abs() < 1e-3 && (its - loss).abs() < 1e-5 && lens == its_lens, "{norms:?}");
+    }
+}
+
 #[test]
 fn a_reward_that_can_be_learned_rises() {
     let toy = Toy::new();
