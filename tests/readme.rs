@@ -184,7 +184,7 @@ fn every_command_works_as_written() {
 fn the_embedded_planner_is_made_by_the_commands_of_its_page() {
     let dir = workplace();
     let commands = commands(&page("data/models/embedded/README.md"));
-    assert_eq!(commands.len(), 3);
+    assert_eq!(commands.len(), 5);
     for (from, _) in INSTEAD_EMBEDDED {
         assert!(commands.iter().any(|command| command.contains(from)), "{from} is nowhere in the page");
     }

@@ -217,3 +217,41 @@ fn padding_keeps_the_graph() {
         assert_eq!(padded(&flat, lengths).unwrap_err().kind, Kind::Usage);
     }
 }
+
+/// What the cases of TRL do not reach, by hand: ratios above the cap of `cispo`, the bounds of `vespo`, and the policy's
+/// part of a loss with an entropy bonus and accumulated steps.
+#[test]
+fn bounds_by_hand() {
+    let metric = |out: &PolicyLoss, name: &str| out.metrics.iter().find(|(known, _)| *known == name).unwrap().1;
+    let of = |loss_type| LossOptions { loss_type, ..LossOptions::default() };
+    let logps = var(&flat(-1.));
+    let old = tensor(&[vec![-3.; 3], vec![-1.; 3]]);
+    // min(e^2, 5) x 3 tokens / 4 items, and -1 x 3 / 4.
+    let out = two(&logps, &old, &old, &[[1; 3]; 2], &of(LossType::Cispo)).unwrap();
+    assert!((out.value - (15. - 3.) / 4.).abs() < 1e-12, "{}", out.value);
+    assert_eq!(metric(&out, "cispo_clip_ratio"), 0.5);
+    assert_eq!(out.grad_logps.to_vec2::<f32>().unwrap(), [[-1.25; 3], [0.25; 3]]);
+
+    // Log-ratios of 30 and -25 count as 20 and -20: phi is 1; two of -15 as ln 1e-8 in all.
+    let old = tensor(&[vec![-31., 24., -1.], vec![14., 14., -1.]]);
+    let out = two(&logps, &old, &old, &[[1; 3]; 2], &of(LossType::Vespo)).unwrap();
+    assert!((metric(&out, "vespo/phi_seq_mean") - 0.5).abs() < 1e-12);
+    let few = two(&logps, &old, &old, &[[0; 3], [1, 1, 0]], &of(LossType::Vespo)).unwrap();
+    let phi = (2. + 3. * 1e-8f64.ln() - 2. * 1e-8).exp();
+    let got = 2. * metric(&few, "vespo/phi_seq_mean") - 1.;
+    assert!((few.value + 2. * phi / 4.).abs() < 1e-6 * phi && got.abs() < 1e-12, "{} {got}", few.value);
+
+    let mask = logps.ones_like().unwrap();
+    let batch = Completions {
+        logps: &logps,
+        old_logps: None,
+        ref_logps: None,
+        mask: &mask,
+        advantages: &[0.5, 0.25],
+        entropies: Some(&mask),
+    };
+    let step = Step { gradient_accumulation_steps: 4, ..STEP };
+    let out = policy_loss(&batch, step, &LossOptions { entropy_coef: 0.2, ..of(LossType::Grpo) }).unwrap();
+    assert!((metric(&out, "policy_loss") + 0.375).abs() < 1e-12);
+    assert!((out.value + (0.375 + 0.2) / 4.).abs() < 1e-12, "{}", out.value);
+}
