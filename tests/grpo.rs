@@ -85,6 +85,11 @@ fn a_signal_saves_exits_75_and_loses_nothing() {
     toy.run(&["grpo", "--resume", &toy.text("stopped")]).ok();
     assert_same("stopped", &toy.path("straight/ckpt"), &run.join("ckpt"));
     assert_eq!(tree(&toy.path("straight"))["metrics.jsonl"], tree(&run)["metrics.jsonl"]);
+    // Another recipe behind the run's back.
+    std::fs::write(toy.path("short.toml"), "[[reward]]\nterms = [\"format\"]\n").unwrap();
+    let again = ["grpo", "--resume", &toy.text("stopped")];
+    toy.run(&again).fails(2, &["the reward recipe is not the one in", "reward.toml", "--resume-anyway"]);
+    toy.run(&[&again[..], &["--resume-anyway"]].concat()).ok();
 }
 
 fn planner(toy: &Toy, trainable: Trainable) -> Planner {

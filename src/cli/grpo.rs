@@ -9,11 +9,16 @@ use super::{
 use crate::{
     device,
     error::{Failure, Result, human_bytes},
+    files::{RealFs, write_atomic},
     policy::{Language, Planner, Source},
     settings::{Settings, Train},
     train::{
         checkpoint::Checkpoint,
-        grpo::{Trainer, judge::Judge, reference::Reference},
+        grpo::{
+            Trainer,
+            judge::{self, Judge},
+            reference::Reference,
+        },
         progress::{self, Progress},
         run::{Run, Start},
         signals::Stop,
@@ -53,7 +58,8 @@ pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
     if settings.data.train.is_empty() {
         return Err(Failure::usage("no training data").hint("give --data FILE or set data.train"));
     }
-    let judge = Judge::named(&grpo.reward)?;
+    let recipe = judge::text(&grpo.reward)?;
+    let judge = Judge::named(&grpo.reward, &recipe)?;
     let device = settings.model.device.open()?;
     let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
     let start = Start::here("grpo", grpo.seed, &device::name(&device), threads);
@@ -66,6 +72,9 @@ pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
             return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
         }
     };
+    if let Some(run) = &run {
+        keep_recipe(run, &recipe, args.resume_anyway)?;
+    }
     // Now, when Ctrl-C still ends the program: there may be gigabytes to download.
     Source::resolve(settings.model.path.as_deref())?;
     let stop = Stop::on_signals()?;
@@ -103,6 +112,19 @@ pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
         Ok(())
     } else {
         print(&format!("done: {last}\nnext: reinsman eval --model {}\n", run.dir.display()))
+    }
+}
+
+/// Writes the recipe's text beside the run; a run that continues must have the same.
+fn keep_recipe(run: &Run, recipe: &str, anyway: bool) -> Result<()> {
+    let path = run.dir.join("reward.toml");
+    match std::fs::read_to_string(&path) {
+        Ok(stored) if stored == recipe => Ok(()),
+        Ok(_) if run.from.is_some() && !anyway => {
+            let message = format!("the reward recipe is not the one in {}, which the run began with", path.display());
+            Err(Failure::usage(message).hint("bring the recipe back as it was, or add --resume-anyway"))
+        }
+        _ => write_atomic(&RealFs, &path, recipe.as_bytes()),
     }
 }
 

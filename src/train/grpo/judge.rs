@@ -21,19 +21,13 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// The recipe of a name, or that of a TOML file.
+    /// The recipe of a name or TOML file, with its text ([`text`]).
     ///
     /// # Errors
-    /// Exit 2 for an unknown recipe or one that is not valid, exit 3 for a file that cannot be read.
-    pub fn named(recipe: &str) -> Result<Self> {
-        let path = Path::new(recipe);
-        let parsed = match path.extension().is_some_and(|e| e == "toml") {
-            true => Recipe::parse(recipe, &std::fs::read_to_string(path).map_err(io_at(path))?),
-            false => Recipe::named(recipe),
-        };
-        let names: Vec<&str> = Recipe::names().collect();
-        let hint = format!("grpo.reward is one of {} or a TOML file", names.join(", "));
-        parsed.map(Self::of).map_err(|e| Failure::usage(e.to_string()).hint(hint))
+    /// Exit 2 for a recipe that is not valid.
+    pub fn named(recipe: &str, text: &str) -> Result<Self> {
+        let parsed = Recipe::parse(recipe, text);
+        parsed.map(Self::of).map_err(|e| Failure::usage(e.to_string()).hint("rewards/recipes holds recipes that work"))
     }
 
     /// A judge that follows a recipe.
@@ -68,6 +62,23 @@ impl Judge {
         }
         broken
     }
+}
+
+/// The text of the recipe of a name, or that of a TOML file.
+///
+/// # Errors
+/// Exit 2 for an unknown name, exit 3 for a file that cannot be read.
+pub fn text(recipe: &str) -> Result<String> {
+    let path = Path::new(recipe);
+    if path.extension().is_some_and(|e| e == "toml") {
+        return std::fs::read_to_string(path).map_err(io_at(path));
+    }
+    let unknown = |e: rewards::RecipeError| {
+        let names: Vec<&str> = Recipe::names().collect();
+        Failure::usage(e.to_string()).hint(format!("grpo.reward is one of {} or a TOML file", names.join(", ")))
+    };
+    Recipe::named(recipe).map_err(unknown)?;
+    Ok(Recipe::text(recipe).unwrap_or_default().to_owned())
 }
 
 /// What a sample's answers are compared with.
