@@ -329,7 +329,7 @@ fn stopper() {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    std::process::exit(Stop::resumable(Some(&dir.join("ckpt")), &dir).kind.exit_code().into());
+    std::process::exit(Stop::resumable("sft", Some(&dir.join("ckpt")), &dir).kind.exit_code().into());
 }
 
 /// Promise 3: a request to stop ends with 75 after saving; a second one ends at once.

@@ -21,6 +21,7 @@ const INSTEAD: &[(&str, &str)] = &[
     ("reinsman plan", "reinsman plan --max-new-tokens 24"),
     ("reinsman eval", "reinsman eval --max-new-tokens 24"),
     ("reinsman chat", "reinsman chat --max-new-tokens 24"),
+    ("reinsman grpo --model", "reinsman grpo --set grpo.max_completion_length=24 --model"),
 ];
 
 /// The commands that make the embedded planner: one step of each phase, and never over the checkpoint itself.

@@ -27,6 +27,7 @@ const STEPS: &[Step] = &[
     ("data label", data_label),
     ("data generate", data_generate),
     ("sft", sft),
+    ("grpo", grpo),
     ("plan", plan),
     ("eval", eval),
     ("chat", chat),
@@ -144,6 +145,27 @@ fn sft(toy: &Toy) {
     let last = toy::metrics(&toy.path("run")).pop().unwrap();
     assert!(last["eval_loss"].as_f64().unwrap() < 0.5, "{last}");
     toy.run(&["sft", "--resume", "run"]).ok();
+}
+
+/// Two steps on what `sft` made, rewarded by the recipe that is the default; the answers are on record.
+fn grpo(toy: &Toy) {
+    let mut args = toy.grpo("improved", &["grpo.max_steps=2", "grpo.max_completion_length=48", "grpo.temperature=1.2"]);
+    args[2] = toy.text("run");
+    args.extend(["--set", "grpo.reward=meta-action", "--set", "model.train=full"].map(String::from));
+    let dry = toy.run(&[&args[..], &["--dry-run".into(), "--json".into()]].concat()).ok().json();
+    assert!(dry["step"]["reward"].is_number() && !toy.path("improved").exists(), "{dry}");
+    toy.run(&args).ok();
+    let lines = toy::metrics(&toy.path("improved"));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0]["rewards/format/mean"].as_f64().unwrap() > 0.5, "{}", lines[0]);
+    let said = std::fs::read_to_string(toy.path("improved/completions.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    assert!(first["completion"].is_string() && first["rewards"]["speed"].is_number(), "{first}");
+    toy.run(&["grpo", "--resume", "improved"]).ok();
+    toy.run(&["sft", "--resume", "improved"]).fails(2, &["is a run of `reinsman grpo`", "grpo --resume"]);
+    toy.run(&["plan", "frame0.png", "--model", "improved", "--max-new-tokens", "8", "--out", "i.png", "--json"]).ok();
+    args.extend(["--set".into(), "grpo.reward=meta-actoin".into()]);
+    toy.run(&args).fails(2, &["meta-actoin", "did you mean meta-action?"]);
 }
 
 fn sums_to_one(axis: &Value, labels: &[&str]) {

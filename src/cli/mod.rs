@@ -20,11 +20,13 @@ pub mod doctor;
 pub mod drive;
 pub mod eval;
 pub mod export;
+pub mod grpo;
 pub mod init;
 pub mod parse;
 pub mod plan;
 pub mod score;
 pub mod sft;
+mod training;
 
 /// Train, evaluate and debug reasoning driving planners.
 #[derive(Debug, Parser)]
@@ -71,6 +73,8 @@ pub enum Verb {
     Plan(plan::Args),
     /// Fine-tune a planner on labelled records
     Sft(sft::Args),
+    /// Improve a planner by rewarding its own sampled answers (GRPO)
+    Grpo(grpo::Args),
     /// Score a planner on labelled records
     Eval(eval::Args),
     /// Drive a policy through scenarios in the simulator (driving score)
@@ -120,6 +124,7 @@ pub fn run(cli: &Cli) -> Result<()> {
     match &cli.verb {
         Verb::Plan(args) => plan::run(args, shared),
         Verb::Sft(args) => sft::run(args, shared),
+        Verb::Grpo(args) => grpo::run(args, shared),
         Verb::Eval(args) => eval::run(args, shared),
         Verb::Score(args) => score::run(args, shared),
         Verb::Drive(args) => drive::run(args, shared),

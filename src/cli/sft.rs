@@ -4,30 +4,24 @@
 mod describe;
 mod fit;
 
-use super::{Shared, parse, print, print_json};
+use super::{
+    Shared, print, print_json,
+    training::{self, Common, Taught, quant_of, trainable},
+};
 use crate::{
-    device::{self, Choice},
+    device,
     error::{Failure, Result},
-    policy::{
-        Language, Planner,
-        planner::{Options, Quant},
-        source::{self, Source},
-    },
-    settings::{self, Draft, Settings, Train},
+    policy::{Language, Source},
+    settings::Settings,
     train::{
         checkpoint::Checkpoint,
         progress::Progress,
-        run::{self, Run, Start},
+        run::{Run, Start},
         sft::Trainer,
         signals::Stop,
-        survey::{self, Survey},
     },
-    vlm::{LoraSpec, Trainable, lora::Targets, quant::Kind},
 };
-use candle_core::Device;
-use data::{ReadOptions, Sample};
 use serde_json::json;
-use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "Examples:
   reinsman sft --data train.jsonl --out runs/a --dry-run  # measure, write nothing
@@ -38,48 +32,12 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Model folder or name on the hub to start from (default: the embedded planner)
-    #[arg(long, value_name = "PATH")]
-    pub model: Option<PathBuf>,
-    /// Quantize frozen weights while loading (QLoRA): none, q4_k, q6_k or q8_0
-    #[arg(long, value_name = "KIND", value_parser = parse::quant)]
-    pub quant: Option<Quant>,
-    /// Where to compute: auto, cpu, cuda or cuda:N (setting model.device)
-    #[arg(long, value_name = "DEVICE", value_parser = parse::device)]
-    pub device: Option<Choice>,
-    /// PEFT adapter folder or name on the hub to continue from
-    #[arg(long, value_name = "DIR")]
-    pub adapter: Option<PathBuf>,
-    /// Training records; may be given several times
-    #[arg(long, value_name = "FILE")]
-    pub data: Vec<PathBuf>,
-    /// Run folder
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Settings file (see `reinsman config show`)
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Overrides one setting, such as sft.max_steps=100; may be given several times
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Continues a run from its newest complete checkpoint (default: the folder of --out)
-    #[arg(long, value_name = "DIR", num_args = 0..=1)]
-    pub resume: Option<Option<PathBuf>>,
-    /// Continues although settings differ from those of the run
-    #[arg(long)]
-    pub resume_anyway: bool,
+    /// Flags of every trainer.
+    #[command(flatten)]
+    pub common: Common,
     /// Starts although the estimate says that memory will not suffice
     #[arg(long)]
     pub memory_anyway: bool,
-    /// Leave bad records out instead of stopping
-    #[arg(long)]
-    pub skip_bad: bool,
-    /// Resolves, opens and measures everything, writes nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print one JSON object at the end instead of text
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Runs the verb.
@@ -87,13 +45,15 @@ pub struct Args {
 /// # Errors
 /// Bad settings exit 2, bad data 3, device trouble 4, a stop on request 75.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
-    let resume = resumed(args)?;
-    let settings = settings(args, resume.as_deref())?;
+    let Args { common: args, memory_anyway } = args;
+    let resume = training::resumed(args, "sft")?;
+    let settings = training::settings(args, resume.as_deref())?;
     if settings.data.train.is_empty() {
         return Err(Failure::usage("no training data").hint("give --data FILE or set data.train"));
     }
     let device = settings.model.device.open()?;
-    let start = Start::here(&device::name(&device), shared.threads.unwrap_or_else(rayon::current_num_threads));
+    let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
+    let start = Start::here("sft", settings.sft.seed, &device::name(&device), threads);
     // The folder is claimed before the long loading, so that a second start fails at once.
     let run = match (&resume, &args.out) {
         _ if args.dry_run => None,
@@ -110,13 +70,17 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     for note in run.iter().flat_map(|run| &run.notes) {
         progress.note(note);
     }
-    let source = source(&settings, run.as_ref().and_then(|run| run.from.as_ref()))?;
+    let source = training::source(&settings, run.as_ref().and_then(|run| run.from.as_ref()))?;
     let language = Language::load(&source, None, settings.sft.max_pixels)?;
-    let train = taught(&language, &settings, &settings.data.train)?;
+    let what = (settings.sft.think, settings.sft.max_length);
+    let train = training::taught(&language, &settings.data, &settings.data.train, what)?;
     // Held-out records are looked over now, not when the first evaluation comes.
     let val = match settings.data.val.is_empty() {
         true => Taught::default(),
-        false => taught(&language, &settings, &settings.data.val).map_err(|e| e.context("data.val"))?,
+        false => {
+            let val = training::taught(&language, &settings.data, &settings.data.val, what);
+            val.map_err(|e| e.context("data.val"))?
+        }
     };
     // Before the weights, which may take minutes and all memory.
     let inputs = fit::Inputs { source: &source, device: &device, samples: &train.samples, survey: &train.survey };
@@ -124,10 +88,11 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     if args.dry_run && !shared.quiet && !args.json {
         print(&estimate.line())?;
     }
-    if let Some(warning) = estimate.check(&settings, &inputs, args.memory_anyway)? {
+    if let Some(warning) = estimate.check(&settings, &inputs, *memory_anyway)? {
         progress.note(&warning);
     }
-    let planner = load(&settings, &source, &device, shared.note())?;
+    let trained = trainable(&settings, settings.sft.seed);
+    let planner = training::load(&settings, &source, &device, trained, settings.sft.max_pixels, shared.note())?;
     let frame = train.survey.frame_tokens();
     let mut trainer = Trainer::new(&planner, &settings, &train.samples, &val.samples, frame)?;
     if !shared.quiet && !args.json {
@@ -155,172 +120,6 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     } else {
         print(&format!("done: {last}\nnext: reinsman eval --model {}\n", run.dir.display()))
     }
-}
-
-/// The run folder to continue, if any.
-fn resumed(args: &Args) -> Result<Option<PathBuf>> {
-    match (&args.resume, &args.out) {
-        (None, _) => Ok(None),
-        (Some(None), None) => {
-            Err(Failure::usage("--resume needs to know which run").hint("reinsman sft --resume runs/a"))
-        }
-        (Some(Some(dir)), Some(out)) if dir != out => {
-            let (dir, out) = (dir.display(), out.display());
-            Err(Failure::usage(format!("--resume {dir} and --out {out} name two run folders"))
-                .hint("a resumed run stays in its folder: leave --out away"))
-        }
-        (Some(Some(dir)), _) | (Some(None), Some(dir)) => Ok(Some(dir.clone())),
-    }
-}
-
-fn settings(args: &Args, resume: Option<&Path>) -> Result<Settings> {
-    let mut draft = match resume {
-        Some(dir) => run::stored_draft(dir)?,
-        None => Draft::new(),
-    };
-    if let Some(file) = &args.config {
-        draft.file(file)?;
-    }
-    for set in &args.set {
-        draft.set(set)?;
-    }
-    let path = |p: &PathBuf| toml::Value::String(p.display().to_string());
-    if let Some(model) = &args.model {
-        draft.flag("--model", "model.path", path(model))?;
-    }
-    match args.quant {
-        Some(Quant::Kind(kind)) => draft.flag("--quant", "model.quant", kind.name())?,
-        Some(_) => draft.flag("--quant", "model.quant", "none")?,
-        None => {}
-    }
-    if let Some(device) = args.device {
-        draft.flag("--device", "model.device", device.name())?;
-    }
-    if let Some(adapter) = &args.adapter {
-        draft.flag("--adapter", "model.adapter", path(adapter))?;
-    }
-    if !args.data.is_empty() {
-        draft.flag("--data", "data.train", toml::Value::Array(args.data.iter().map(path).collect()))?;
-    }
-    if args.skip_bad {
-        draft.flag("--skip-bad", "data.skip_bad", true)?;
-    }
-    draft.finish().map(|(settings, _)| settings)
-}
-
-/// What to train: the given model, or that of the checkpoint a run continues from.
-fn source(settings: &Settings, from: Option<&Checkpoint>) -> Result<Source> {
-    let model = &settings.model;
-    let given = Source::resolve(model.path.as_deref())?;
-    let adapter = match (&model.adapter, &given) {
-        (Some(more), Source::Adapter { adapter, .. }) => {
-            let (more, adapter) = (more.display(), adapter.display());
-            return Err(Failure::usage(format!(
-                "model.adapter is {more}, but model.path is an adapter too ({adapter})"
-            ))
-            .hint("give the base with --model and one adapter with --adapter"));
-        }
-        (Some(adapter), _) => Some(source::adapter_folder(adapter)?),
-        (None, Source::Adapter { adapter, .. }) => Some(adapter.clone()),
-        (None, _) => None,
-    };
-    if let (Some(adapter), true) = (&adapter, model.train != Train::Lora) {
-        let train = model.train.name();
-        return Err(Failure::usage(format!(
-            "{} is an adapter, which training continues, but model.train is {train:?}, which trains the weights",
-            adapter.display()
-        ))
-        .hint("set model.train=lora, or start from the base model"));
-    }
-    let base = match given {
-        Source::Adapter { base, .. } => *base,
-        other => other,
-    };
-    Ok(match from.map(|checkpoint| &checkpoint.dir) {
-        Some(dir) if dir.join("model").is_dir() => Source::Folder(dir.join("model")),
-        Some(dir) => Source::Adapter { base: Box::new(base), adapter: dir.join("adapter") },
-        None => match adapter {
-            Some(adapter) => Source::Adapter { base: Box::new(base), adapter },
-            None => base,
-        },
-    })
-}
-
-fn load(settings: &Settings, source: &Source, device: &Device, note: fn(&str)) -> Result<Planner> {
-    let options = Options {
-        trainable: trainable(settings),
-        max_pixels: settings.sft.max_pixels,
-        device: device.clone(),
-        dtype: settings.model.dtype.on(device),
-        quant: quant_of(settings),
-        note,
-        ..Options::default()
-    };
-    Planner::load(source, &options)
-}
-
-fn quant_of(settings: &Settings) -> Quant {
-    match settings.model.quant {
-        Some(settings::Quant::Q4K) => Quant::Kind(Kind::Q4K),
-        Some(settings::Quant::Q6K) => Quant::Kind(Kind::Q6K),
-        Some(settings::Quant::Q8) => Quant::Kind(Kind::Q8_0),
-        None => Quant::AsTrained,
-    }
-}
-
-fn trainable(settings: &Settings) -> Trainable {
-    match settings.model.train {
-        Train::Full => Trainable::All,
-        Train::Text => Trainable::Matching(r"^(model\.language_model\.|lm_head)".into()),
-        Train::Vision => Trainable::Matching(r"^model\.visual\.".into()),
-        Train::Lora => {
-            let lora = &settings.lora;
-            let mut spec = LoraSpec {
-                r: lora.r,
-                alpha: lora.lora_alpha,
-                use_rslora: lora.use_rslora,
-                dropout: lora.lora_dropout,
-                seed: settings.sft.seed,
-                ..LoraSpec::default()
-            };
-            if lora.target_modules != ["all-linear"] {
-                // A plain list of endings would also hit the vision tower of Qwen2.5-VL.
-                let endings: Vec<String> = lora.target_modules.iter().map(|t| t.replace('.', r"\.")).collect();
-                spec.target_modules = Targets::Regex(format!(r".*language_model\..*({})", endings.join("|")));
-            }
-            Trainable::Lora(spec)
-        }
-    }
-}
-
-/// The samples that training uses, and what a look over all of them found.
-#[derive(Default)]
-struct Taught {
-    samples: Vec<Sample>,
-    survey: Survey,
-}
-
-fn taught(language: &Language, settings: &Settings, paths: &[PathBuf]) -> Result<Taught> {
-    let (data, sft) = (&settings.data, &settings.sft);
-    let remap = |(from, to): &(String, String)| format!("{from}={to}").parse().map_err(Failure::from);
-    let options = ReadOptions {
-        skip_bad: data.skip_bad,
-        roots: data.roots().iter().map(remap).collect::<Result<_>>()?,
-        ..ReadOptions::default()
-    };
-    let (mut all, mut bad) = (Vec::new(), Vec::new());
-    for path in paths {
-        let set = data::load(path, &options)?;
-        all.extend(set.samples);
-        bad.extend(set.problems.iter().map(ToString::to_string));
-    }
-    let mut survey =
-        survey::survey(&language.encoder, &language.prompts, &all, sft.think, sft.max_length, data.skip_bad)?;
-    survey.bad.splice(0..0, bad);
-    let mut keep = vec![false; all.len()];
-    survey.usable.iter().for_each(|i| keep[*i] = true);
-    let samples = all.into_iter().zip(keep).filter_map(|(sample, keep)| keep.then_some(sample)).collect();
-    Ok(Taught { samples, survey })
 }
 
 fn samples_per_step(settings: &Settings) -> usize {

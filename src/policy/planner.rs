@@ -233,14 +233,25 @@ impl Planner {
     /// # Errors
     /// As [`Self::question`]; a conversation in which nothing is asked.
     pub fn question_of(&self, sample: &Sample, images: Vec<Rgb>, think: bool) -> Result<Question> {
+        Ok(Question { turns: self.turns_of(sample, images.len(), think)?, images })
+    }
+
+    /// The turns of [`Self::question_of`] about so many pictures.
+    ///
+    /// # Errors
+    /// As [`Self::question_of`].
+    pub fn turns_of(&self, sample: &Sample, images: usize, think: bool) -> Result<Vec<Turn>> {
         match &sample.content {
-            Content::Planning { ego, .. } => self.question(ego, images, think),
+            Content::Planning { ego, .. } => {
+                self.encoder.tokenizer.reject_special(&ego.command.0)?;
+                self.prompts.plan_turns(ego, images, think)
+            }
             Content::Conversation { turns } => {
                 let asked = turns.iter().rposition(|t| t.role == data::Role::User).map_or(0, |at| at + 1);
                 if asked == 0 {
                     return Err(Failure::data(format!("sample {}: no user turn, so nothing is asked", sample.id)));
                 }
-                Ok(Question { turns: turns[..asked].to_vec(), images })
+                Ok(turns[..asked].to_vec())
             }
         }
     }

@@ -5,12 +5,14 @@
 //! section: one `section!`, one field of [`Settings`], one line in each of its two lists.
 
 pub mod draft;
+mod grpo;
 pub mod knob;
 pub mod nearest;
 mod sft;
 mod source;
 
 pub use draft::{Draft, Origin, Origins};
+pub use grpo::{Aggregation, Grpo, LossType, ScaleRewards};
 pub use sft::{Augment, Auxiliary, Checkpointing, ClassBalance, Lora, LrScheduler, Sft};
 pub use source::{Data, Dtype, Model, Quant, Train};
 
@@ -34,11 +36,24 @@ pub struct Settings {
     pub auxiliary: Auxiliary,
     /// Image augmentation of fine-tuning (`[sft.augment]`).
     pub augment: Augment,
+    /// Group relative policy optimisation.
+    pub grpo: Grpo,
 }
 
 /// Settings that a resumed run may change: they do not touch what is computed (on another device it rounds differently).
-const FREE_ON_RESUME: &[&str] =
-    &["model.device", "sft.save_steps", "sft.save_total_limit", "sft.logging_steps", "sft.eval_steps"];
+const FREE_ON_RESUME: &[&str] = &[
+    "model.device",
+    "sft.save_steps",
+    "sft.save_total_limit",
+    "sft.logging_steps",
+    "sft.eval_steps",
+    "grpo.save_steps",
+    "grpo.save_total_limit",
+    "grpo.logging_steps",
+    "grpo.eval_steps",
+    "grpo.log_completions",
+    "grpo.log_completions_steps",
+];
 
 /// A setting that differs between two trees.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,11 +69,19 @@ pub struct Difference {
 impl Settings {
     /// The sections in the order of the file.
     pub fn sections(&self) -> Vec<&dyn Section> {
-        vec![&self.model, &self.data, &self.lora, &self.sft, &self.auxiliary, &self.augment]
+        vec![&self.model, &self.data, &self.lora, &self.sft, &self.auxiliary, &self.augment, &self.grpo]
     }
 
     fn sections_mut(&mut self) -> Vec<&mut dyn Section> {
-        vec![&mut self.model, &mut self.data, &mut self.lora, &mut self.sft, &mut self.auxiliary, &mut self.augment]
+        vec![
+            &mut self.model,
+            &mut self.data,
+            &mut self.lora,
+            &mut self.sft,
+            &mut self.auxiliary,
+            &mut self.augment,
+            &mut self.grpo,
+        ]
     }
 
     /// Every dotted name.
@@ -121,7 +144,7 @@ impl Settings {
 
     /// Rules across settings.
     fn check(&self) -> Result<()> {
-        let Settings { model, data, sft, auxiliary, .. } = self;
+        let Settings { model, data, sft, auxiliary, grpo, .. } = self;
         if let Some(max) = sft.max_steps.filter(|max| sft.warmup_steps > *max) {
             let message = format!("sft.warmup_steps is {} but sft.max_steps is only {max}", sft.warmup_steps);
             return Err(
@@ -142,8 +165,18 @@ impl Settings {
             );
             return Err(Failure::usage(message).hint(format!("use model.train=full or vision, or {key}=0")));
         }
-        if let Some(steps) = sft.eval_steps.filter(|_| data.val.is_empty()) {
-            let message = format!("sft.eval_steps is {steps} but data.val is empty");
+        if grpo.warmup_steps > grpo.max_steps {
+            let message =
+                format!("grpo.warmup_steps is {} but grpo.max_steps is only {}", grpo.warmup_steps, grpo.max_steps);
+            return Err(
+                Failure::usage(message).hint("the learning rate would never reach its peak: lower warmup_steps")
+            );
+        }
+        let evaluated = [("sft", sft.eval_steps), ("grpo", grpo.eval_steps)];
+        if let Some((section, steps)) = evaluated.into_iter().find_map(|(s, steps)| Some((s, steps?)))
+            && data.val.is_empty()
+        {
+            let message = format!("{section}.eval_steps is {steps} but data.val is empty");
             return Err(Failure::usage(message).hint("name held-out records: --set data.val=val.jsonl"));
         }
         Ok(())

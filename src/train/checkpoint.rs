@@ -141,7 +141,7 @@ impl Checkpoint {
             let needed = human_bytes(written.max(known));
             let free = fs4::available_space(run_dir).map_or_else(|_| "an unknown number".into(), human_bytes);
             failure.hint(format!(
-                "at least {needed} are needed and {free} free: make room, lower sft.save_total_limit or choose another --out; earlier checkpoints are intact"
+                "at least {needed} are needed and {free} free: make room, lower save_total_limit or choose another --out; earlier checkpoints are intact"
             ))
         })
     }

@@ -9,6 +9,7 @@ pub mod clip;
 pub mod estimate;
 pub mod examples;
 pub mod features;
+pub mod grpo;
 pub mod lock;
 pub mod metrics;
 pub mod order;

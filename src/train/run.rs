@@ -32,6 +32,10 @@ pub struct Run {
 /// What is written down about this start of the program.
 #[derive(Debug, Clone)]
 pub struct Start {
+    /// The trainer, such as `sft`.
+    pub verb: &'static str,
+    /// Its seed.
+    pub seed: u64,
     /// Device in words, such as `cpu`.
     pub device: String,
     /// Threads that compute.
@@ -60,7 +64,8 @@ impl Run {
         let about = json!({
             "program": "reinsman",
             "version": env!("CARGO_PKG_VERSION"),
-            "seed": settings.sft.seed,
+            "verb": start.verb,
+            "seed": start.seed,
             "config_digest": settings.digest(),
             "starts": [start.describe(None)],
         });
@@ -76,6 +81,11 @@ impl Run {
     /// Exit 2 listing changed settings, exit 3 when there is no run, it is in use or cannot be read.
     pub fn resume(dir: &Path, settings: &Settings, start: &Start, anyway: bool) -> Result<Run> {
         let mut about = read_about(dir)?;
+        let verb = about.get("verb").and_then(Value::as_str).unwrap_or("sft");
+        if verb != start.verb {
+            return Err(Failure::usage(format!("{} is a run of `reinsman {verb}`", dir.display()))
+                .hint(format!("continue it with: reinsman {verb} --resume {}", dir.display())));
+        }
         let lock = Lock::acquire(dir)?;
         let stored = stored_settings(dir)?;
         let changed = stored.differences(settings);
@@ -128,9 +138,9 @@ impl Run {
 
 impl Start {
     /// This start of the program on this many threads.
-    pub fn here(device: &str, threads: usize) -> Self {
+    pub fn here(verb: &'static str, seed: u64, device: &str, threads: usize) -> Self {
         let argv = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
-        Start { device: device.into(), threads, argv }
+        Start { verb, seed, device: device.into(), threads, argv }
     }
 
     fn describe(&self, from_step: Option<u64>) -> Value {
@@ -187,7 +197,7 @@ mod tests {
     use crate::train::checkpoint::Content;
 
     fn start() -> Start {
-        Start { device: "cpu".into(), threads: 2, argv: vec!["reinsman".into(), "sft".into()] }
+        Start { verb: "sft", seed: 42, device: "cpu".into(), threads: 2, argv: vec!["reinsman".into(), "sft".into()] }
     }
 
     #[test]

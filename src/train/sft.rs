@@ -7,14 +7,15 @@
 //! Everything random is a function of the seed and the step, so a resumed run repeats the uninterrupted one bit by bit.
 
 mod report;
-mod setup;
+pub(super) mod setup;
 
 pub use report::Report;
+pub(super) use report::not_finite;
 
 use super::{
     adamw::{AdamW, Outcome},
     auxiliary::{self, Head},
-    checkpoint::{self, Checkpoint},
+    checkpoint::Checkpoint,
     clip::{Gradients, clip_coefficient},
     examples::{Batched, Example, Recipe, row},
     features::{self, Features},
@@ -26,11 +27,10 @@ use super::{
     segment::{Pass, scalar},
     sight,
     signals::Stop,
-    snapshot::{self, State},
+    snapshot::{self, Saved, State},
 };
 use crate::{
     error::{Failure, Result},
-    files::RealFs,
     policy::Planner,
     settings::Settings,
     streams::Stream,
@@ -39,12 +39,10 @@ use crate::{
 use candle_core::{Tensor, Var};
 use data::Sample;
 use rayon::prelude::*;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 /// Skipped steps in a row after which training stops.
 const MAX_BAD: u32 = 5;
-/// Failed saves in a row after which training stops.
-const MAX_FAILED_SAVES: u32 = 3;
 /// Held-out samples that an evaluation looks at.
 const EVAL_LIMIT: usize = 128;
 
@@ -80,13 +78,6 @@ pub enum Phase {
 struct Pick {
     position: u64,
     sample: usize,
-}
-
-/// What is on disk.
-struct Saved {
-    step: u64,
-    dir: Option<PathBuf>,
-    failed: u32,
 }
 
 impl<'a> Trainer<'a> {
@@ -138,13 +129,7 @@ impl<'a> Trainer<'a> {
             head,
             vars,
             optimizer,
-            state: State {
-                step: 0,
-                metrics_bytes: 0,
-                bad_in_a_row: 0,
-                num_tokens: 0,
-                data: snapshot::fingerprint(train),
-            },
+            state: State::new(train),
             total: total + aux.vision_steps as u64,
         })
     }
@@ -165,17 +150,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// A checkpoint of another run; exit 2 for changed samples.
     pub fn restore(&mut self, from: &Checkpoint, anyway: bool) -> Result<Option<String>> {
-        let mine = std::mem::take(&mut self.state.data);
-        self.state = snapshot::restore(from, &mut self.optimizer, self.head.as_ref())?;
-        let theirs = std::mem::replace(&mut self.state.data, mine);
-        if theirs == self.state.data {
-            return Ok(None);
-        }
-        let changed = format!("the training samples are not those that {} was trained on", from.dir.display());
-        if anyway {
-            return Ok(Some(changed));
-        }
-        Err(Failure::usage(changed).hint("bring the records back as they were, or add --resume-anyway"))
+        self.state.resume(from, &mut self.optimizer, self.head.as_ref(), anyway)
     }
 
     /// Trains to the end or until asked to stop.
@@ -185,7 +160,7 @@ impl<'a> Trainer<'a> {
     /// read (everything saved) or saving keeps failing.
     pub fn run(&mut self, run: &Run, progress: &mut Progress, stop: &Stop) -> Result<()> {
         let mut metrics = self.metrics(run, progress)?;
-        let mut saved = Saved { step: self.state.step, dir: run.from.as_ref().map(|c| c.dir.clone()), failed: 0 };
+        let mut saved = Saved::of(run, self.state.step);
         loop {
             // After the save, so that a stop need not wait for it; a resumed run repeats it.
             let evaluated = self.evaluate(&mut metrics, progress, stop)?;
@@ -197,7 +172,7 @@ impl<'a> Trainer<'a> {
             if stop.requested() {
                 self.save(run, progress, &mut metrics, &mut saved, true)?;
                 progress.finish();
-                return Err(Stop::resumable(saved.dir.as_deref(), &run.dir));
+                return Err(Stop::resumable("sft", saved.dir.as_deref(), &run.dir));
             }
             let report = match self.step() {
                 Ok(report) => report,
@@ -268,31 +243,11 @@ impl<'a> Trainer<'a> {
         saved: &mut Saved,
         must: bool,
     ) -> Result<()> {
-        if saved.step == self.state.step {
-            return Ok(());
-        }
-        let outcome = metrics.offset().and_then(|metrics_bytes| {
-            let state = State { metrics_bytes, ..self.state.clone() };
-            let files = snapshot::files(self.planner, &self.optimizer, self.head.as_ref(), &state)?;
-            snapshot::publish(&run.dir, state.step, &files, &self.settings.digest())
-        });
-        let published = match outcome {
-            Ok(published) => published,
-            Err(failure) if must || saved.failed + 1 >= MAX_FAILED_SAVES => return Err(failure),
-            Err(failure) => {
-                saved.failed += 1;
-                progress.note(&format!("{failure}; training goes on"));
-                return Ok(());
-            }
-        };
-        progress.saved(&published.checkpoint.dir);
-        let keep = self.settings.sft.save_total_limit.unwrap_or(usize::MAX);
-        let pruned = checkpoint::prune(&RealFs, &run.dir, keep, &published.checkpoint)?;
-        for warning in published.warnings.iter().chain(&pruned) {
-            progress.note(warning);
-        }
-        *saved = Saved { step: self.state.step, dir: Some(published.checkpoint.dir), failed: 0 };
-        Ok(())
+        let how = (self.state.step, self.settings.sft.save_total_limit, must);
+        saved.save(run, progress, how, &self.settings.digest(), || {
+            let state = State { metrics_bytes: metrics.offset()?, ..self.state.clone() };
+            snapshot::files(self.planner, &self.optimizer, self.head.as_ref(), &state)
+        })
     }
 
     /// What a save needs beside the disk, for its memory.

@@ -46,12 +46,12 @@ impl Stop {
 
     /// How a trainer ends after it has saved (`None`: before there was anything to save): exit 75 with the command that
     /// continues.
-    pub fn resumable(saved: Option<&Path>, run_dir: &Path) -> Failure {
+    pub fn resumable(verb: &str, saved: Option<&Path>, run_dir: &Path) -> Failure {
         let message = match saved {
             Some(saved) => format!("stopped on request; everything is saved in {}", saved.display()),
             None => "stopped on request before the first step".into(),
         };
-        let hint = format!("resume with: reinsman sft --resume {}", run_dir.display());
+        let hint = format!("resume with: reinsman {verb} --resume {}", run_dir.display());
         Failure::new(Kind::Resumable, message).hint(hint)
     }
 }

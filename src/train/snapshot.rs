@@ -9,8 +9,10 @@
 use super::{
     adamw::AdamW,
     auxiliary::Head,
-    checkpoint::{Checkpoint, Content, Published},
+    checkpoint::{self, Checkpoint, Content, Published},
     pieces::{Numbers, Pieces},
+    progress::Progress,
+    run::Run,
 };
 use crate::{
     error::{Failure, Result},
@@ -22,7 +24,12 @@ use candle_core::{DType, Device, Tensor};
 use data::Sample;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{borrow::Cow, collections::BTreeMap, io, path::Path};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
 
 /// The trainer's own state beside weights and moments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +46,52 @@ pub struct State {
     /// [`fingerprint`] of the training samples.
     #[serde(default)]
     pub data: String,
+    /// Bytes of `completions.jsonl` that belong to these steps.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub completions_bytes: u64,
+}
+
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
+}
+
+impl State {
+    /// The start of a run on these samples.
+    pub fn new(samples: &[Sample]) -> Self {
+        State {
+            step: 0,
+            metrics_bytes: 0,
+            bad_in_a_row: 0,
+            num_tokens: 0,
+            data: fingerprint(samples),
+            completions_bytes: 0,
+        }
+    }
+
+    /// Continues from a checkpoint: [`restore`], and a look whether the samples are still the same. Returns a warning
+    /// when they are not and `anyway` allows it.
+    ///
+    /// # Errors
+    /// A checkpoint of another run; exit 2 for changed samples.
+    pub fn resume(
+        &mut self,
+        from: &Checkpoint,
+        optimizer: &mut AdamW,
+        head: Option<&Head>,
+        anyway: bool,
+    ) -> Result<Option<String>> {
+        let mine = std::mem::take(&mut self.data);
+        *self = restore(from, optimizer, head)?;
+        let theirs = std::mem::replace(&mut self.data, mine);
+        if theirs == self.data {
+            return Ok(None);
+        }
+        let changed = format!("the training samples are not those that {} was trained on", from.dir.display());
+        if anyway {
+            return Ok(Some(changed));
+        }
+        Err(Failure::usage(changed).hint("bring the records back as they were, or add --resume-anyway"))
+    }
 }
 
 const OPTIM: &str = "trainer/optim.safetensors";
@@ -101,6 +154,59 @@ pub fn publish(run_dir: &Path, step: u64, files: &Files, config_digest: &str) ->
     let names = files.iter().map(|(name, _)| name.as_str());
     let contents: Vec<(&str, Content)> = names.zip(writers.iter().map(|writer| Content::Stream(writer))).collect();
     Checkpoint::publish(&RealFs, run_dir, step, &contents, config_digest)
+}
+
+/// What is on disk.
+pub struct Saved {
+    /// Steps of the newest checkpoint.
+    pub step: u64,
+    /// Its folder.
+    pub dir: Option<PathBuf>,
+    failed: u32,
+}
+
+/// Failed saves in a row after which training stops.
+const MAX_FAILED_SAVES: u32 = 3;
+
+impl Saved {
+    /// What a run that starts or continues has.
+    pub fn of(run: &Run, step: u64) -> Self {
+        Saved { step, dir: run.from.as_ref().map(|c| c.dir.clone()), failed: 0 }
+    }
+
+    /// Publishes `files` as the checkpoint of `step`, unless it is saved already, and removes old ones. A failure ends
+    /// training when it `must` succeed or keeps happening.
+    ///
+    /// # Errors
+    /// That failure.
+    pub fn save<'f>(
+        &mut self,
+        run: &Run,
+        progress: &mut Progress,
+        (step, keep, must): (u64, Option<usize>, bool),
+        config_digest: &str,
+        files: impl FnOnce() -> Result<Files<'f>>,
+    ) -> Result<()> {
+        if self.step == step {
+            return Ok(());
+        }
+        let published = match files().and_then(|files| publish(&run.dir, step, &files, config_digest)) {
+            Ok(published) => published,
+            Err(failure) if must || self.failed + 1 >= MAX_FAILED_SAVES => return Err(failure),
+            Err(failure) => {
+                self.failed += 1;
+                progress.note(&format!("{failure}; training goes on"));
+                return Ok(());
+            }
+        };
+        progress.saved(&published.checkpoint.dir);
+        let pruned = checkpoint::prune(&RealFs, &run.dir, keep.unwrap_or(usize::MAX), &published.checkpoint)?;
+        for warning in published.warnings.iter().chain(&pruned) {
+            progress.note(warning);
+        }
+        *self = Saved { step, dir: Some(published.checkpoint.dir), failed: 0 };
+        Ok(())
+    }
 }
 
 /// Restores optimizer and auxiliary head, and returns the state. The weights come with the planner, which the caller

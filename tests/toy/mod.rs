@@ -76,6 +76,18 @@ impl Toy {
         args
     }
 
+    /// Arguments of `grpo` on the toy model and records, with these settings. Short answers, and a reward that random
+    /// text has more or less of.
+    pub fn grpo(&self, out: &str, sets: &[&str]) -> Vec<String> {
+        let recipe = "[[reward]]\nterms = [\"length_chars\"]\nsettings.length_chars = { soft = 5, hard = 60 }\n";
+        std::fs::write(self.path("short.toml"), recipe).unwrap();
+        let reward = format!("grpo.reward={}", self.text("short.toml"));
+        let small = ["grpo.max_completion_length=12", "grpo.num_generations=4", "grpo.prompts_per_step=2", &reward];
+        let mut args = self.sft(out, &[&small[..], sets].concat());
+        args[0] = "grpo".into();
+        args
+    }
+
     pub fn command<S: AsRef<str>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reinsman"));
         command.args(args.iter().map(AsRef::as_ref)).current_dir(self.dir.path()).stdin(Stdio::null());

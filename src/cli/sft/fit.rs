@@ -164,7 +164,7 @@ fn setup(settings: &Settings, data: &Inputs) -> Result<Setup> {
     let layout = layout(&config)?;
     let (sft, augment) = (&settings.sft, &settings.augment);
     let half = settings.model.dtype.on(data.device) == DType::BF16;
-    let trainable = trainable(settings);
+    let trainable = trainable(settings, sft.seed);
     let pattern = match &trainable {
         Trainable::Matching(pattern) => Some(lora::compile(pattern, pattern)?),
         _ => None,

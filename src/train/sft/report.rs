@@ -65,7 +65,7 @@ pub(super) fn evaluation(step: u64, sight: &Sight, aux: Option<BTreeMap<String, 
 }
 
 /// Why a step with broken gradients was skipped.
-pub(super) fn not_finite(tensors: &[String]) -> String {
+pub(in crate::train) fn not_finite(tensors: &[String]) -> String {
     let shown = tensors.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(", ");
     match tensors.len().saturating_sub(2) {
         0 => format!("the gradient of {shown} is not finite"),

@@ -34,11 +34,16 @@ pub(super) fn total_steps(settings: &Settings, samples: usize) -> u64 {
 pub(super) fn schedule(settings: &Settings, total: u64) -> Result<Schedule> {
     let sft = &settings.sft;
     let warmup = if sft.warmup_steps > 0 { sft.warmup_steps as f64 } else { sft.warmup_ratio };
+    curve(sft.learning_rate, sft.lr_scheduler_type, warmup, total)
+}
+
+/// A schedule over `total` steps; `warmup` below 1 is a part of them.
+pub(in crate::train) fn curve(learning_rate: f64, kind: LrScheduler, warmup: f64, total: u64) -> Result<Schedule> {
     ScheduleOptions {
-        learning_rate: sft.learning_rate,
-        lr_scheduler_type: curve(sft.lr_scheduler_type),
+        learning_rate,
+        lr_scheduler_type: kind_of(kind),
         warmup_steps: warmup,
-        lr_scheduler_kwargs: match sft.lr_scheduler_type {
+        lr_scheduler_kwargs: match kind {
             LrScheduler::CosineWithMinLr => SchedulerKwargs { min_lr_rate: Some(0.1), ..SchedulerKwargs::default() },
             _ => SchedulerKwargs::default(),
         },
@@ -47,7 +52,7 @@ pub(super) fn schedule(settings: &Settings, total: u64) -> Result<Schedule> {
     .resolve(total)
 }
 
-fn curve(kind: LrScheduler) -> SchedulerType {
+fn kind_of(kind: LrScheduler) -> SchedulerType {
     match kind {
         LrScheduler::Linear => SchedulerType::Linear,
         LrScheduler::Cosine => SchedulerType::Cosine,
@@ -58,7 +63,7 @@ fn curve(kind: LrScheduler) -> SchedulerType {
     }
 }
 
-pub(super) fn balance(kind: ClassBalance) -> Balance {
+pub(in crate::train) fn balance(kind: ClassBalance) -> Balance {
     match kind {
         ClassBalance::None => Balance::None,
         ClassBalance::Sqrt => Balance::Sqrt,

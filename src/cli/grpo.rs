@@ -1,0 +1,217 @@
+//! `reinsman grpo`: reinforcement learning on groups of sampled answers. Resolves settings, opens model and data, then
+//! trains, resumes, or (with `--dry-run`) takes one step in memory and writes nothing.
+
+use super::{
+    Shared, print, print_json,
+    sft::millions,
+    training::{self, Common, Taught},
+};
+use crate::{
+    device,
+    error::{Failure, Result, human_bytes},
+    files::{RealFs, write_atomic},
+    policy::{Language, Planner, Source},
+    settings::{Settings, Train},
+    train::{
+        checkpoint::Checkpoint,
+        grpo::{
+            Trainer,
+            judge::{self, Judge},
+            reference::Reference,
+        },
+        progress::{self, Progress},
+        run::{Run, Start},
+        signals::Stop,
+    },
+    vlm::Trainable,
+};
+use candle_core::Device;
+use data::error::thousands;
+use serde_json::json;
+use std::{path::PathBuf, time::Instant};
+
+const EXAMPLES: &str = "Examples:
+  reinsman grpo --model runs/a --data train.jsonl --out runs/b --dry-run  # one step, in memory
+  reinsman grpo --data train.jsonl --out runs/b --set grpo.reward=alphadrive
+  reinsman grpo --resume runs/b                                           # continue after a stop
+
+Start from a planner that already gives the form of the answer (`reinsman sft`). Learning needs
+groups whose rewards differ: watch frac_reward_zero_std in metrics.jsonl.";
+
+/// What can be typed after `grpo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Flags of every trainer.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Bad settings exit 2, bad data 3, device trouble 4, a stop on request 75.
+pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
+    let resume = training::resumed(args, "grpo")?;
+    let settings = training::settings(args, resume.as_deref())?;
+    let grpo = &settings.grpo;
+    if settings.data.train.is_empty() {
+        return Err(Failure::usage("no training data").hint("give --data FILE or set data.train"));
+    }
+    let recipe = judge::text(&grpo.reward)?;
+    let judge = Judge::named(&grpo.reward, &recipe)?;
+    let device = settings.model.device.open()?;
+    let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
+    let start = Start::here("grpo", grpo.seed, &device::name(&device), threads);
+    // The folder is claimed before the long loading, so that a second start fails at once.
+    let run = match (&resume, &args.out) {
+        _ if args.dry_run => None,
+        (Some(dir), _) => Some(Run::resume(dir, &settings, &start, args.resume_anyway)?),
+        (None, Some(dir)) => Some(Run::create(dir, &settings, &start)?),
+        (None, None) => {
+            return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
+        }
+    };
+    if let Some(run) = &run {
+        keep_recipe(run, &recipe, args.resume_anyway)?;
+    }
+    // Now, when Ctrl-C still ends the program: there may be gigabytes to download.
+    Source::resolve(settings.model.path.as_deref())?;
+    let stop = Stop::on_signals()?;
+    let mut progress = Progress::new(shared.quiet);
+    for note in run.iter().flat_map(|run| &run.notes) {
+        progress.note(note);
+    }
+    let source = training::source(&settings, run.as_ref().and_then(|run| run.from.as_ref()))?;
+    let language = Language::load(&source, None, grpo.max_pixels)?;
+    let train = labelled(&language, &settings, &settings.data.train)?;
+    // Held-out records are looked over now, not when the first evaluation comes.
+    let val = match settings.data.val.is_empty() {
+        true => Taught::default(),
+        false => labelled(&language, &settings, &settings.data.val).map_err(|e| e.context("data.val"))?,
+    };
+    let trained = training::trainable(&settings, grpo.seed);
+    let planner = training::load(&settings, &source, &device, trained, grpo.max_pixels, shared.note())?;
+    let reference = reference(&settings, &device, shared.note())?;
+    let mut trainer = Trainer::new(&planner, &settings, &train.samples, &val.samples, judge, reference)?;
+    if !shared.quiet && !args.json {
+        print(&describe(&planner, &settings, &train, &val))?;
+    }
+    let Some(run) = run else { return rehearse(&mut trainer, args.json) };
+    if let Some(from) = &run.from
+        && let Some(warning) = trainer.restore(from, args.resume_anyway)?
+    {
+        progress.note(&warning);
+    }
+    trainer.run(&run, &mut progress, &stop)?;
+    let last = Checkpoint::newest(&run.dir)?.found.map(|c| c.dir);
+    let last = last.as_deref().unwrap_or(&run.dir).display().to_string();
+    if args.json {
+        print_json(&json!({ "run": run.dir.display().to_string(), "steps": trainer.total(), "checkpoint": last }))
+    } else if shared.quiet {
+        Ok(())
+    } else {
+        print(&format!("done: {last}\nnext: reinsman eval --model {}\n", run.dir.display()))
+    }
+}
+
+/// Writes the recipe's text beside the run; a run that continues must have the same.
+fn keep_recipe(run: &Run, recipe: &str, anyway: bool) -> Result<()> {
+    let path = run.dir.join("reward.toml");
+    match std::fs::read_to_string(&path) {
+        Ok(stored) if stored == recipe => Ok(()),
+        Ok(_) if run.from.is_some() && !anyway => {
+            let message = format!("the reward recipe is not the one in {}, which the run began with", path.display());
+            Err(Failure::usage(message).hint("bring the recipe back as it was, or add --resume-anyway"))
+        }
+        _ => write_atomic(&RealFs, &path, recipe.as_bytes()),
+    }
+}
+
+/// The usable samples that have a label to compare answers with.
+fn labelled(language: &Language, settings: &Settings, paths: &[PathBuf]) -> Result<Taught> {
+    let grpo = &settings.grpo;
+    let mut all = training::taught(language, &settings.data, paths, (grpo.think, grpo.max_length))?;
+    all.samples.retain(|sample| sample.labels.speed.is_some() || sample.labels.path.is_some());
+    match all.samples.is_empty() {
+        false => Ok(all),
+        true => Err(Failure::data("no sample has a plan label, so no answer can be rewarded")
+            .hint("see `reinsman data stats`; `reinsman data label` makes labels from motion")),
+    }
+}
+
+/// The policy of the KL penalty: what training started from, also in a resumed run.
+fn reference(settings: &Settings, device: &Device, note: fn(&str)) -> Result<Option<Reference>> {
+    if settings.grpo.beta == 0.0 {
+        return Ok(None);
+    }
+    let start = training::source(settings, None)?;
+    if settings.model.train == Train::Lora && !matches!(start, Source::Adapter { .. }) {
+        return Ok(Some(Reference::AdapterOff));
+    }
+    let copy = training::load(settings, &start, device, Trainable::None, settings.grpo.max_pixels, note)?;
+    Ok(Some(Reference::Copy(Box::new(copy))))
+}
+
+/// Model, what is trained, data and steps, one line each.
+fn describe(planner: &Planner, settings: &Settings, train: &Taught, val: &Taught) -> String {
+    let grpo = &settings.grpo;
+    let trained = planner.vlm.vars().values().map(|v| v.as_tensor().elem_count()).sum();
+    let mut text = format!(
+        "model      {}, {} parameters, {} trainable\ndata       {} prompts",
+        planner.name(),
+        millions(planner.vlm.parameter_count()),
+        millions(trained),
+        thousands(train.samples.len() as u64),
+    );
+    let left = train.survey.too_long.len() + train.survey.nothing + train.survey.bad.len();
+    let left = left + train.survey.usable.len() - train.samples.len();
+    if left > 0 {
+        text.push_str(&format!(", {} left out", thousands(left as u64)));
+    }
+    if !val.samples.is_empty() {
+        text.push_str(&format!("; {} held out", thousands(val.samples.len() as u64)));
+    }
+    let penalty = if grpo.beta > 0.0 { format!(", KL penalty {}", grpo.beta) } else { String::new() };
+    text + &format!(
+        "\nreward     {}{penalty}\nsteps      {} of {} prompts with {} answers each, {} updates\n",
+        grpo.reward,
+        thousands(grpo.max_steps as u64),
+        grpo.prompts_per_step,
+        grpo.num_generations,
+        grpo.num_iterations,
+    )
+}
+
+/// One step in memory: what it costs, and whether there is anything to learn.
+fn rehearse(trainer: &mut Trainer, as_json: bool) -> Result<()> {
+    let begin = Instant::now();
+    let (report, _) = trainer.step()?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let peak = progress::peak_bytes().unwrap_or(0);
+    let steps = trainer.total();
+    if as_json {
+        return print_json(&json!({
+            "step_seconds": seconds,
+            "total_seconds": seconds * steps as f64,
+            "peak_bytes": peak,
+            "step": report.line(1, 0.0, report.tokens),
+        }));
+    }
+    let value = |name: &str| report.get(name).unwrap_or(f64::NAN);
+    print(&format!(
+        "step       {seconds:.2} s, {} on this machine; all {} steps about {}\n\
+         answers    {:.0} tokens, {:.0} % cut off, {:.0} % with a plan, {:.0} % right\n\
+         reward     {:.3}±{:.3}, {:.0} % of the groups teach nothing\n",
+        human_bytes(peak),
+        thousands(steps),
+        progress::duration(seconds * steps as f64),
+        value("completions/mean_length"),
+        100.0 * value("completions/clipped_ratio"),
+        100.0 * value("plans/parsed_ratio"),
+        100.0 * value("plans/accuracy"),
+        value("reward"),
+        value("reward_std"),
+        100.0 * value("frac_reward_zero_std"),
+    ))
+}

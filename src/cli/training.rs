@@ -1,0 +1,242 @@
+//! What every trainer's verb does before it trains: flags to settings, which run to continue, model and data.
+
+use super::parse;
+use crate::{
+    device::Choice,
+    error::{Failure, Result},
+    policy::{
+        Language, Planner,
+        planner::{Options, Quant},
+        source::{self, Source},
+    },
+    settings::{self, Draft, Settings, Train},
+    train::{
+        checkpoint::Checkpoint,
+        run,
+        survey::{self, Survey},
+    },
+    vlm::{LoraSpec, Trainable, lora::Targets, quant::Kind},
+};
+use candle_core::Device;
+use data::{ReadOptions, Sample};
+use std::path::{Path, PathBuf};
+
+/// Flags of every trainer.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// Model folder or name on the hub to start from (default: the embedded planner)
+    #[arg(long, value_name = "PATH")]
+    pub model: Option<PathBuf>,
+    /// Quantize frozen weights while loading (QLoRA): none, q4_k, q6_k or q8_0
+    #[arg(long, value_name = "KIND", value_parser = parse::quant)]
+    pub quant: Option<Quant>,
+    /// Where to compute: auto, cpu, cuda or cuda:N (setting model.device)
+    #[arg(long, value_name = "DEVICE", value_parser = parse::device)]
+    pub device: Option<Choice>,
+    /// PEFT adapter folder or name on the hub to continue from
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
+    /// Training records; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub data: Vec<PathBuf>,
+    /// Run folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Settings file (see `reinsman config show`)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Overrides one setting, such as sft.max_steps=100; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Continues a run from its newest complete checkpoint (default: the folder of --out)
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    pub resume: Option<Option<PathBuf>>,
+    /// Continues although settings differ from those of the run
+    #[arg(long)]
+    pub resume_anyway: bool,
+    /// Leave bad records out instead of stopping
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Resolves, opens and measures everything, writes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object at the end instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The run folder to continue, if any.
+pub(super) fn resumed(args: &Common, verb: &str) -> Result<Option<PathBuf>> {
+    match (&args.resume, &args.out) {
+        (None, _) => Ok(None),
+        (Some(None), None) => {
+            Err(Failure::usage("--resume needs to know which run").hint(format!("reinsman {verb} --resume runs/a")))
+        }
+        (Some(Some(dir)), Some(out)) if dir != out => {
+            let (dir, out) = (dir.display(), out.display());
+            Err(Failure::usage(format!("--resume {dir} and --out {out} name two run folders"))
+                .hint("a resumed run stays in its folder: leave --out away"))
+        }
+        (Some(Some(dir)), _) | (Some(None), Some(dir)) => Ok(Some(dir.clone())),
+    }
+}
+
+pub(super) fn settings(args: &Common, resume: Option<&Path>) -> Result<Settings> {
+    let mut draft = match resume {
+        Some(dir) => run::stored_draft(dir)?,
+        None => Draft::new(),
+    };
+    if let Some(file) = &args.config {
+        draft.file(file)?;
+    }
+    for set in &args.set {
+        draft.set(set)?;
+    }
+    let path = |p: &PathBuf| toml::Value::String(p.display().to_string());
+    if let Some(model) = &args.model {
+        draft.flag("--model", "model.path", path(model))?;
+    }
+    match args.quant {
+        Some(Quant::Kind(kind)) => draft.flag("--quant", "model.quant", kind.name())?,
+        Some(_) => draft.flag("--quant", "model.quant", "none")?,
+        None => {}
+    }
+    if let Some(device) = args.device {
+        draft.flag("--device", "model.device", device.name())?;
+    }
+    if let Some(adapter) = &args.adapter {
+        draft.flag("--adapter", "model.adapter", path(adapter))?;
+    }
+    if !args.data.is_empty() {
+        draft.flag("--data", "data.train", toml::Value::Array(args.data.iter().map(path).collect()))?;
+    }
+    if args.skip_bad {
+        draft.flag("--skip-bad", "data.skip_bad", true)?;
+    }
+    draft.finish().map(|(settings, _)| settings)
+}
+
+/// What to train: the given model, or that of the checkpoint a run continues from.
+pub(super) fn source(settings: &Settings, from: Option<&Checkpoint>) -> Result<Source> {
+    let model = &settings.model;
+    let given = Source::resolve(model.path.as_deref())?;
+    let adapter = match (&model.adapter, &given) {
+        (Some(more), Source::Adapter { adapter, .. }) => {
+            let (more, adapter) = (more.display(), adapter.display());
+            return Err(Failure::usage(format!(
+                "model.adapter is {more}, but model.path is an adapter too ({adapter})"
+            ))
+            .hint("give the base with --model and one adapter with --adapter"));
+        }
+        (Some(adapter), _) => Some(source::adapter_folder(adapter)?),
+        (None, Source::Adapter { adapter, .. }) => Some(adapter.clone()),
+        (None, _) => None,
+    };
+    if let (Some(adapter), true) = (&adapter, model.train != Train::Lora) {
+        let train = model.train.name();
+        return Err(Failure::usage(format!(
+            "{} is an adapter, which training continues, but model.train is {train:?}, which trains the weights",
+            adapter.display()
+        ))
+        .hint("set model.train=lora, or start from the base model"));
+    }
+    let base = match given {
+        Source::Adapter { base, .. } => *base,
+        other => other,
+    };
+    Ok(match from.map(|checkpoint| &checkpoint.dir) {
+        Some(dir) if dir.join("model").is_dir() => Source::Folder(dir.join("model")),
+        Some(dir) => Source::Adapter { base: Box::new(base), adapter: dir.join("adapter") },
+        None => match adapter {
+            Some(adapter) => Source::Adapter { base: Box::new(base), adapter },
+            None => base,
+        },
+    })
+}
+
+pub(super) fn load(
+    settings: &Settings,
+    source: &Source,
+    device: &Device,
+    trainable: Trainable,
+    max_pixels: Option<u64>,
+    note: fn(&str),
+) -> Result<Planner> {
+    let options = Options {
+        trainable,
+        max_pixels,
+        device: device.clone(),
+        dtype: settings.model.dtype.on(device),
+        quant: quant_of(settings),
+        note,
+        ..Options::default()
+    };
+    Planner::load(source, &options)
+}
+
+pub(super) fn quant_of(settings: &Settings) -> Quant {
+    match settings.model.quant {
+        Some(settings::Quant::Q4K) => Quant::Kind(Kind::Q4K),
+        Some(settings::Quant::Q6K) => Quant::Kind(Kind::Q6K),
+        Some(settings::Quant::Q8) => Quant::Kind(Kind::Q8_0),
+        None => Quant::AsTrained,
+    }
+}
+
+pub(super) fn trainable(settings: &Settings, seed: u64) -> Trainable {
+    match settings.model.train {
+        Train::Full => Trainable::All,
+        Train::Text => Trainable::Matching(r"^(model\.language_model\.|lm_head)".into()),
+        Train::Vision => Trainable::Matching(r"^model\.visual\.".into()),
+        Train::Lora => {
+            let lora = &settings.lora;
+            let mut spec = LoraSpec {
+                r: lora.r,
+                alpha: lora.lora_alpha,
+                use_rslora: lora.use_rslora,
+                dropout: lora.lora_dropout,
+                seed,
+                ..LoraSpec::default()
+            };
+            if lora.target_modules != ["all-linear"] {
+                // A plain list of endings would also hit the vision tower of Qwen2.5-VL.
+                let endings: Vec<String> = lora.target_modules.iter().map(|t| t.replace('.', r"\.")).collect();
+                spec.target_modules = Targets::Regex(format!(r".*language_model\..*({})", endings.join("|")));
+            }
+            Trainable::Lora(spec)
+        }
+    }
+}
+
+/// The samples that training uses, and what a look over all of them found.
+#[derive(Default)]
+pub(super) struct Taught {
+    pub(super) samples: Vec<Sample>,
+    pub(super) survey: Survey,
+}
+
+pub(super) fn taught(
+    language: &Language,
+    data: &settings::Data,
+    paths: &[PathBuf],
+    (think, max_length): (bool, usize),
+) -> Result<Taught> {
+    let remap = |(from, to): &(String, String)| format!("{from}={to}").parse().map_err(Failure::from);
+    let options = ReadOptions {
+        skip_bad: data.skip_bad,
+        roots: data.roots().iter().map(remap).collect::<Result<_>>()?,
+        ..ReadOptions::default()
+    };
+    let (mut all, mut bad) = (Vec::new(), Vec::new());
+    for path in paths {
+        let set = data::load(path, &options)?;
+        all.extend(set.samples);
+        bad.extend(set.problems.iter().map(ToString::to_string));
+    }
+    let mut survey = survey::survey(&language.encoder, &language.prompts, &all, think, max_length, data.skip_bad)?;
+    survey.bad.splice(0..0, bad);
+    let mut keep = vec![false; all.len()];
+    survey.usable.iter().for_each(|i| keep[*i] = true);
+    let samples = all.into_iter().zip(keep).filter_map(|(sample, keep)| keep.then_some(sample)).collect();
+    Ok(Taught { samples, survey })
+}

@@ -1,0 +1,410 @@
+//! Group relative policy optimisation (Shao et al. 2024, DeepSeekMath), to be read from top to bottom: [`Trainer::new`]
+//! puts everything together, [`Trainer::run`] is the loop, [`Trainer::step`] draws prompts, samples a group of answers to
+//! each, rewards and compares them, [`Trainer::update`] is one optimizer step, [`Trainer::micro`] one forward and
+//! backward pass over answers to one prompt.
+//!
+//! Everything random is a function of the seed and the step, so a resumed run repeats the uninterrupted one bit by bit.
+//!
+//! Deviations from TRL 1.16:
+//! 1. A step is one batch of answers with all its `num_iterations` updates.
+//! 2. The adapter's dropout stays off: a ratio between two random networks says nothing about the policy.
+//! 3. Old log-probabilities are those of the first update pass, not of a pass of their own: the same numbers.
+//! 4. The reference of an adapter that was trained before is that adapter, as it was when training started.
+//! 5. A reward, loss or gradient that is not finite skips the update instead of being trained on.
+
+mod ask;
+mod health;
+pub mod judge;
+mod padded;
+pub mod reference;
+mod report;
+pub mod rollout;
+mod setup;
+
+pub use report::Report;
+
+use super::{
+    adamw::{AdamW, Outcome},
+    checkpoint::Checkpoint,
+    clip::{Gradients, clip_coefficient},
+    examples::Recipe,
+    features::{self, Features},
+    metrics::Metrics,
+    order::Order,
+    progress::Progress,
+    rl::{
+        advantage::advantages,
+        loss::{Completions, LossOptions, policy_loss},
+    },
+    run::Run,
+    schedule::Schedule,
+    segment::Pass,
+    signals::Stop,
+    snapshot::{self, Saved, State},
+};
+use crate::{
+    error::{Failure, Kind, Result},
+    policy::Planner,
+    settings::Settings,
+    vlm::{Batch, ImageFeatures, Row, Targets, processor::Pixels},
+};
+use candle_core::DType;
+use data::Sample;
+use health::Health;
+use judge::Judge;
+use padded::Padded;
+use reference::Reference;
+use report::Told;
+use rollout::{Answer, Group, Prompt, Sampling};
+
+/// Skipped steps in a row after which training stops.
+const MAX_BAD: u32 = 5;
+
+/// A training run in memory.
+pub struct Trainer<'a> {
+    /// The planner being taught.
+    pub planner: &'a Planner,
+    settings: &'a Settings,
+    train: &'a [Sample],
+    val: &'a [Sample],
+    judge: Judge,
+    reference: Option<Reference>,
+    sampling: Sampling,
+    loss: LossOptions,
+    order: Order,
+    schedule: Schedule,
+    features: Option<Features>,
+    optimizer: AdamW,
+    state: State,
+}
+
+impl<'a> Trainer<'a> {
+    /// Puts a run together. Every sample of `train` must have a label to be compared with; `reference` is needed when
+    /// `grpo.beta` is not 0.
+    ///
+    /// # Errors
+    /// Settings that do not fit the model or the data.
+    pub fn new(
+        planner: &'a Planner,
+        settings: &'a Settings,
+        train: &'a [Sample],
+        val: &'a [Sample],
+        judge: Judge,
+        reference: Option<Reference>,
+    ) -> Result<Self> {
+        let grpo = &settings.grpo;
+        if planner.vlm.vars().is_empty() {
+            return Err(Failure::usage("nothing is trainable").hint("set model.train to lora, full, text or vision"));
+        }
+        if train.is_empty() {
+            return Err(Failure::data("no sample to train on"));
+        }
+        if grpo.beta > 0.0 && reference.is_none() {
+            return Err(Failure::usage(format!("grpo.beta is {}, but there is no reference policy", grpo.beta)));
+        }
+        Ok(Trainer {
+            planner,
+            settings,
+            train,
+            val,
+            judge,
+            reference: reference.filter(|_| grpo.beta > 0.0),
+            sampling: setup::sampling(grpo),
+            loss: setup::loss(grpo),
+            order: Order::new(train, setup::balance(grpo.class_balance), true, grpo.seed),
+            schedule: setup::schedule(grpo)?,
+            features: Features::fit(planner, &Recipe::plain(grpo.think)).then(|| Features::new(features::BUDGET)),
+            optimizer: AdamW::new(planner.vlm.vars(), setup::optimizer(grpo))?,
+            state: State::new(train),
+        })
+    }
+
+    /// Steps in all.
+    pub fn total(&self) -> u64 {
+        self.settings.grpo.max_steps as u64
+    }
+
+    /// Continues from a checkpoint, whose weights the planner already has. Returns a warning when the training samples
+    /// have changed since and `anyway` allows it.
+    ///
+    /// # Errors
+    /// A checkpoint of another run; exit 2 for changed samples.
+    pub fn restore(&mut self, from: &Checkpoint, anyway: bool) -> Result<Option<String>> {
+        self.state.resume(from, &mut self.optimizer, None, anyway)
+    }
+
+    /// Trains to the end or until asked to stop.
+    ///
+    /// # Errors
+    /// Exit 75 when stopped on request (everything saved), 4 after five broken steps in a row, 3 when data cannot be
+    /// read (everything saved) or saving keeps failing.
+    pub fn run(&mut self, run: &Run, progress: &mut Progress, stop: &Stop) -> Result<()> {
+        let mut told = Told::open(run, &self.state, progress)?;
+        let mut saved = Saved::of(run, self.state.step);
+        let mut health = Health::default();
+        loop {
+            // After the save, so that a stop need not wait for it; a resumed run repeats it.
+            let evaluated = self.evaluate(&mut told.metrics, progress, stop)?;
+            if evaluated && self.state.step == self.total() {
+                progress.finish();
+                return Ok(());
+            }
+            if stop.requested() {
+                self.save(run, progress, &mut told, &mut saved, true)?;
+                progress.finish();
+                return Err(Stop::resumable("grpo", saved.dir.as_deref(), &run.dir));
+            }
+            let (report, groups) = match self.step() {
+                Ok(done) => done,
+                Err(failure) => {
+                    match self.save(run, progress, &mut told, &mut saved, true) {
+                        Ok(()) => progress.note(&format!("{} steps are saved", saved.step)),
+                        Err(unsaved) => progress.note(&unsaved.to_string()),
+                    }
+                    return Err(failure);
+                }
+            };
+            self.state.step += 1;
+            let (step, grpo) = (self.state.step, &self.settings.grpo);
+            let last = step == self.total();
+            let due = |every: usize| step.is_multiple_of(every as u64) || last;
+            if due(grpo.logging_steps) || report.skipped.is_some() {
+                let epoch = (step * grpo.prompts_per_step as u64) as f64 / self.train.len() as f64;
+                told.metrics.write(&report.line(step, epoch, self.state.num_tokens))?;
+            }
+            if grpo.log_completions && (step == 1 || due(grpo.log_completions_steps) || report.skipped.is_some()) {
+                told.completions(step, &self.judge, &groups)?;
+            }
+            told.progress(progress, &report, step, self.total());
+            for warning in health.look(step, &report) {
+                progress.note(&format!("warning: {warning}"));
+            }
+            if let Some(why) = &report.skipped {
+                progress.note(&format!("step {step} skipped: {why}; samples {}", report.ids.join(", ")));
+                if self.state.bad_in_a_row >= MAX_BAD {
+                    return Err(self.broken(why, &report.ids, &saved));
+                }
+            }
+            if last || step.is_multiple_of(grpo.save_steps as u64) {
+                self.save(run, progress, &mut told, &mut saved, last)?;
+            }
+        }
+    }
+
+    /// Why training ends after too many broken steps.
+    fn broken(&self, why: &str, ids: &[String], saved: &Saved) -> Failure {
+        let kept = match &saved.dir {
+            Some(dir) => format!("{} is good; ", dir.display()),
+            None => String::new(),
+        };
+        Failure::device(format!(
+            "{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {}",
+            ids.join(", ")
+        ))
+        .hint(format!("{kept}lower grpo.learning_rate or look at the named samples"))
+    }
+
+    /// Saves unless this step is saved already. A failure ends training when it `must` succeed or keeps happening.
+    fn save(&self, run: &Run, progress: &mut Progress, told: &mut Told, saved: &mut Saved, must: bool) -> Result<()> {
+        let how = (self.state.step, self.settings.grpo.save_total_limit, must);
+        saved.save(run, progress, how, &self.settings.digest(), || {
+            snapshot::files(self.planner, &self.optimizer, None, &told.state(&self.state)?)
+        })
+    }
+
+    /// Where one is due: greedy answers to the held-out samples. False when cut short by a request to stop.
+    fn evaluate(&self, metrics: &mut Metrics, progress: &mut Progress, stop: &Stop) -> Result<bool> {
+        let (grpo, step) = (&self.settings.grpo, self.state.step);
+        let due = step == self.total()
+            || (step > 0 && grpo.eval_steps.is_some_and(|every| step.is_multiple_of(every as u64)));
+        if !due || self.val.is_empty() {
+            return Ok(true);
+        }
+        let go_on = || !stop.requested();
+        let Some(asked) = ask::evaluate(self.planner, &self.judge, self.val, grpo, &go_on)? else {
+            return Ok(false);
+        };
+        progress.note(&asked.text(step));
+        metrics.write(&asked.line(step))?;
+        Ok(true)
+    }
+
+    /// One step: prompts, answers, rewards, advantages, updates. A number that is not finite anywhere leaves the weights
+    /// as they are (those of an update that was already made stay).
+    ///
+    /// # Errors
+    /// Pictures that cannot be read, device trouble, logits that are not finite.
+    pub fn step(&mut self) -> Result<(Report, Vec<Group<'a>>)> {
+        let (grpo, step) = (&self.settings.grpo, self.state.step);
+        let n = grpo.prompts_per_step as u64;
+        let picked: Vec<&'a Sample> =
+            (step * n..(step + 1) * n).map(|position| &self.train[self.order.at(position)]).collect();
+        let prompts = Prompt::of(self.planner, self.features.as_mut(), &picked, grpo.think)?;
+        let mut groups = rollout::sample(self.planner, prompts, &self.sampling, step)?;
+        let mut report = Report { lr: self.schedule.lr(step), ..Report::default() };
+        report.ids = picked.iter().map(|sample| sample.id.clone()).collect();
+        report.skipped = self.reward(&mut groups, &mut report)?;
+        report.answers(&groups);
+        self.state.num_tokens += report.tokens;
+        if report.skipped.is_none() {
+            if let Some(reference) = &self.reference {
+                for Group { prompt, answers } in &mut groups {
+                    reference.score(self.planner, prompt, answers, grpo.temperature)?;
+                }
+            }
+            for iteration in 0..grpo.num_iterations {
+                report.skipped = self.update(&mut groups, iteration, &mut report)?;
+                if report.skipped.is_some() {
+                    break;
+                }
+            }
+        }
+        self.state.bad_in_a_row = if report.skipped.is_some() { self.state.bad_in_a_row + 1 } else { 0 };
+        Ok((report, groups))
+    }
+
+    /// Rewards and advantages of every answer. Returns why the step must be skipped, if so.
+    fn reward(&self, groups: &mut [Group], report: &mut Report) -> Result<Option<String>> {
+        let broken: Vec<String> = groups
+            .iter_mut()
+            .filter_map(|group| Some(format!("{} of sample {}", self.judge.score(group)?, group.prompt.sample.id)))
+            .collect();
+        if let Some(first) = broken.first() {
+            return Ok(Some(first.clone()));
+        }
+        // (terms, B), NaN where a reward does not apply.
+        let answers = || groups.iter().flat_map(|group| &group.answers);
+        let value =
+            |answer: &Answer, k: usize| answer.scores.get(k).and_then(Option::as_ref).map_or(f64::NAN, |s| s.value);
+        let rewards: Vec<Vec<f64>> =
+            (0..self.judge.names.len()).map(|k| answers().map(|answer| value(answer, k)).collect()).collect();
+        let options = setup::advantage(&self.settings.grpo);
+        let found = advantages(&rewards, &self.judge.weights, self.sampling.generations, options)?;
+        for (i, answer) in groups.iter_mut().flat_map(|group| &mut group.answers).enumerate() {
+            (answer.reward, answer.advantage) = (found.rewards[i], found.advantages[i]);
+        }
+        report.rewards(&self.judge.names, &found);
+        Ok(None)
+    }
+
+    /// One optimizer step on all answers. Returns why nothing was written, if so.
+    fn update(&mut self, groups: &mut [Group], iteration: usize, report: &mut Report) -> Result<Option<String>> {
+        let grpo = &self.settings.grpo;
+        let counts = |answer: &&mut Answer| !(answer.cut && grpo.mask_truncated_completions);
+        let items: usize =
+            groups.iter_mut().flat_map(|g| g.answers.iter_mut().filter(counts)).map(|a| a.ids.len()).sum();
+        // Micro-batches never mix prompts, so that pictures are encoded once for all their rows.
+        let mut parts: Vec<(&Prompt, Vec<&mut Answer>)> = Vec::new();
+        for Group { prompt, answers } in groups.iter_mut() {
+            for answer in answers.iter_mut().filter(counts) {
+                match parts.last_mut() {
+                    Some((last, part))
+                        if std::ptr::eq(*last, prompt) && part.len() < grpo.per_device_train_batch_size =>
+                    {
+                        part.push(answer);
+                    }
+                    _ => parts.push((prompt, vec![answer])),
+                }
+            }
+        }
+        let step = super::rl::loss::Step {
+            gradient_accumulation_steps: parts.len().max(1),
+            num_items: items as f64,
+            max_completion_length: grpo.max_completion_length,
+        };
+        let mut gradients = Gradients::default();
+        report.loss = 0.0;
+        for (prompt, answers) in &mut parts {
+            match self.micro(prompt, answers, step, iteration, report)? {
+                Ok(more) => gradients.add(more)?,
+                Err(why) => return Ok(Some(why)),
+            }
+        }
+        if parts.is_empty() {
+            return Ok(None); // every answer was cut off and is masked: there is nothing to learn from
+        }
+        report.grad_norm = gradients.norm()?;
+        let clip = clip_coefficient(report.grad_norm, grpo.max_grad_norm);
+        Ok(match self.optimizer.step(&gradients, report.lr, if clip.is_finite() { clip } else { 1.0 })? {
+            Outcome::Stepped => None,
+            Outcome::Refused { tensors } => Some(super::sft::not_finite(&tensors)),
+        })
+    }
+
+    /// Forward and backward of some answers to one prompt; the inner error is why their numbers cannot be used.
+    fn micro(
+        &self,
+        prompt: &Prompt,
+        answers: &mut [&mut Answer],
+        step: super::rl::loss::Step,
+        iteration: usize,
+        report: &mut Report,
+    ) -> Result<Result<Gradients, String>> {
+        let (vlm, grpo) = (&self.planner.vlm, &self.settings.grpo);
+        let (batch, targets) = rows(self.planner, prompt, answers)?;
+        let images = match Pixels::concat(&prompt.pixels)? {
+            Some((values, grids)) => Some(vlm.encode_images(&values, &grids)?), // with gradients
+            None => prompt.images.clone(),
+        };
+        let images = images.map(|one| ImageFeatures::concat(&vec![&one; answers.len()])).transpose()?;
+        let checkpointing = grpo.gradient_checkpointing.on(vlm.parameter_count());
+        let pass = Pass { vlm, batch: &batch, images: images.as_ref(), vars: vlm.vars(), checkpointing };
+        let mut broken = None;
+        let (_, gradients) = pass.gradients(|hidden, _| {
+            let (logps, entropies) = vlm.token_logps(hidden, &targets.rows, &targets.ids, grpo.temperature)?;
+            let padded = Padded::new(&targets.per_row, hidden.device());
+            let numbers = |of: fn(&Answer) -> Option<&Vec<f32>>| padded.numbers(answers, of);
+            let (old, reference) = (numbers(|a| a.old.as_ref())?, numbers(|a| a.reference.as_ref())?);
+            let advantages: Vec<f64> = answers.iter().map(|answer| answer.advantage).collect();
+            let completions = Completions {
+                logps: &padded.of(&logps)?,
+                old_logps: old.as_ref(),
+                ref_logps: reference.as_ref(),
+                mask: &padded.mask()?,
+                advantages: &advantages,
+                entropies: Some(&padded.of(&entropies)?),
+            };
+            match policy_loss(&completions, step, &self.loss) {
+                Ok(found) => {
+                    let fresh = logps.detach().to_dtype(DType::F32)?.to_vec1::<f32>()?;
+                    report.passed(iteration, answers, &fresh, &found);
+                    if iteration == 0 && grpo.num_iterations > 1 {
+                        remember(answers, &fresh);
+                    }
+                    Ok(found.loss)
+                }
+                Err(failure) if failure.kind == Kind::Device => {
+                    broken = Some(format!("{} (sample {})", failure.message, prompt.sample.id));
+                    Ok((logps.sum_all()? * 0.0)?)
+                }
+                Err(failure) => Err(failure),
+            }
+        })?;
+        Ok(match broken {
+            Some(why) => Err(why),
+            None => Ok(gradients),
+        })
+    }
+}
+
+/// Keeps the log-probabilities of the first update pass.
+fn remember(answers: &mut [&mut Answer], logps: &[f32]) {
+    let mut logps = logps.iter().copied();
+    for answer in answers.iter_mut() {
+        answer.old = Some(logps.by_ref().take(answer.ids.len()).collect());
+    }
+}
+
+/// Right-padded rows of a prompt and its answers, and the places that score the answers' tokens.
+///
+/// # Errors
+/// Rows that do not fit the model.
+pub fn rows(planner: &Planner, prompt: &Prompt, answers: &[&mut Answer]) -> Result<(Batch, Targets)> {
+    let ids: Vec<Vec<u32>> = answers.iter().map(|answer| [&prompt.ids[..], &answer.ids].concat()).collect();
+    let visuals = prompt.visuals();
+    let rows: Vec<Row> =
+        ids.iter().zip(answers).map(|(ids, answer)| Row::new(ids, &visuals).written(answer.ids.len())).collect();
+    let batch = Batch::right_padded(planner.vlm.config(), &rows, planner.encoder.tokenizer.pad())?;
+    let targets = Targets::select(&batch, |_, token| token >= prompt.ids.len());
+    Ok((batch, targets))
+}
