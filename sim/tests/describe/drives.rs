@@ -44,13 +44,13 @@ pub fn moments(seeds: std::ops::Range<u64>, every: u32) -> Vec<Moment> {
     let camera = Camera::new(224, 112, 70.0);
     let (mut frame, mut buffer, mut notes) = (Frame::new(true), Vec::new(), Vec::new());
     let episodes = drive(worlds, &mut Shared(&expert), Options::default(), |batch, _| {
-        for i in 0..batch.len() {
+        for (i, stage) in stages.iter().enumerate() {
             let scene = batch.scene(i);
             if scene.head.done || !scene.head.step.is_multiple_of(every) || scene.flags[0] & flag::CRASHED != 0 {
                 continue;
             }
             let style = Style::rich(i as u32);
-            view::look(&scene, 0, &stages[i], &camera, &style, &mut buffer, &mut frame);
+            view::look(&scene, 0, stage, &camera, &style, &mut buffer, &mut frame);
             let facts = describe::facts(&scene, &Sight::of(&scene, &camera, &style, &frame));
             let Some(decision) = expert.borrow().decision(i).cloned() else { continue };
             let planned = describe::planned(&scene, &decision.plan).unwrap();
