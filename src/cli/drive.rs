@@ -43,7 +43,7 @@ const EXAMPLES: &str = "Examples:
   reinsman drive --suite validation --policy expert       # the rule expert, 80 routes
   reinsman drive --suite validation --policy vlm --model runs/a --json
   reinsman drive --suite cut_in --policy idm              # one scenario family
-  reinsman drive --suite scene.xml --policy expert        # a CommonRoad, OpenDRIVE or GPUDrive scene";
+  reinsman drive --suite scene.xml --policy expert        # a CommonRoad or OpenDRIVE scene";
 
 /// Seeds of one family.
 const VALIDATION: std::ops::Range<u64> = 2000..2005;
