@@ -323,7 +323,7 @@ fn data_generate(toy: &Toy) {
         toy.run(&["data", "check", &format!("boxes/{file}")]).ok();
     }
     let stats = toy.run(&["data", "stats", "boxes/train.questions.json", "--json"]).ok().json();
-    assert!(stats["samples"].as_u64().unwrap() > 24, "{stats}");
+    assert!(stats["all"]["samples"].as_u64().unwrap() > 24, "{stats}");
     toy.run(&[&args[..], &["--out", "boxes"]].concat()).fails(2, &["is there already", "--force"]);
     toy.run(&["data", "generate", "--families", "signl", "--out", "none"]).fails(2, &["signl", "did you mean signal?"]);
     toy.run(&["data", "generate", "--camera", "huge", "--out", "none"]).fails(2, &["huge", "288x128@75"]);
