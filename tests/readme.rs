@@ -206,7 +206,7 @@ fn every_path_exists() {
             assert!(folder.join(file).exists(), "{name} links to {link}, which is not there");
         }
         // Names of files in running text are paths from the root.
-        let roots = ["src/", "scene/", "data/", "rewards/", "eval/", "prompts/", "tests/", "scripts/", "docs/"];
+        let roots = ["src/", "scene/", "sim/", "data/", "rewards/", "eval/", "prompts/", "tests/", "scripts/", "docs/"];
         for code in text.split('`').skip(1).step_by(2) {
             let path = roots.iter().any(|root| code.starts_with(root)) && !code.contains([' ', '\n', '*']);
             if path && !code.contains("NAME") {
@@ -216,7 +216,7 @@ fn every_path_exists() {
         // `cargo test --test NAME` in running text.
         for rest in text.split("--test ").skip(1) {
             let test: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            let found = ["", "scene", "data", "rewards", "eval"].iter().any(|member| {
+            let found = ["", "scene", "sim", "data", "rewards", "eval"].iter().any(|member| {
                 let tests = Path::new(SOURCE).join(member).join("tests");
                 tests.join(format!("{test}.rs")).exists() || tests.join(&test).join("main.rs").exists()
             });
