@@ -351,6 +351,10 @@ fn drive(toy: &Toy) {
     toy.run(&limits).fails(1, &["driving_score"]);
     toy.run(&["drive", "--suite", "cutin"]).fails(2, &["cutin", "did you mean cut_in?"]);
     toy.run(&["drive", "--suite", "nowhere.xml", "--policy", "idm"]).fails(3, &["nowhere.xml"]);
+    std::fs::write(toy.path("none.toml"), "routes = []").unwrap();
+    toy.run(&["drive", "--suite", "none.toml", "--policy", "idm"]).fails(3, &["holds no route"]);
+    std::fs::write(toy.path("broken.toml"), "[[routes]]\nfamily = 3").unwrap();
+    toy.run(&["drive", "--suite", "broken.toml", "--policy", "idm"]).fails(3, &["not a suite of routes"]);
 }
 
 fn completions(toy: &Toy) {

@@ -119,6 +119,11 @@ pub struct Args {
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let camera = camera(&args.camera)?;
     let (name, mut scenarios) = scenarios(&args.suite)?;
+    if scenarios.is_empty() {
+        return Err(
+            Failure::data(format!("{} holds no route", args.suite)).hint("each [[routes]] has a family and its seeds")
+        );
+    }
     scenarios.truncate(args.limit.unwrap_or(usize::MAX));
     let worlds: Vec<Arc<World>> = scenarios.into_iter().map(|scenario| Arc::new(World::new(scenario))).collect();
     let mut progress = Progress::new(shared.quiet);
@@ -189,7 +194,9 @@ fn scenarios(text: &str) -> Result<(String, Vec<Scenario>)> {
     if path.extension().is_some() {
         let options = import::Options { reactive: true };
         let scenario = import::read(path, &options).map_err(|e| {
-            Failure::data(format!("{text}: {e}"))
+            let said = e.to_string();
+            let said = if said.contains(text) { said } else { format!("{text}: {said}") };
+            Failure::data(said)
                 .hint("scenes are .json (ours, GPUDrive), .xml (CommonRoad) or .xodr (OpenDRIVE); suites are .toml")
         })?;
         return Ok((name, vec![scenario]));
@@ -354,12 +361,20 @@ fn output(report: &DrivingReport, beside: &[(&str, DrivingReport)], said: Said) 
 
 /// What is printed.
 fn table(report: &DrivingReport, beside: &[(&str, DrivingReport)], said: Said, page: &str) -> String {
-    let figure = |f: Option<Figure>| f.map_or("-".into(), |f| format!("{:.1} ±{:.1}", f.value, f.half_width()));
+    // One route has no interval.
+    let several = report.routes.len() > 1;
+    let figure = |f: Option<Figure>| match f {
+        Some(f) if several => format!("{:.1} ±{:.1}", f.value, f.half_width()),
+        Some(f) => format!("{:.1}", f.value),
+        None => "-".into(),
+    };
     let row = |cells: [&str; 6]| {
         let [who, score, success, completion, efficiency, comfort] = cells;
         format!("{who:<20}{score:>15}{success:>15}{completion:>15}{efficiency:>15}{comfort:>15}\n")
     };
-    let mut text = format!("{} routes of {}, {:.1} km\n\n", report.routes.len(), report.suite, report.kilometres);
+    let plural = if several { "s" } else { "" };
+    let mut text =
+        format!("{} route{plural} of {}, {:.1} km\n\n", report.routes.len(), report.suite, report.kilometres);
     text += &row(["", "driving score", "success %", "completion %", "efficiency %", "comfort %"]);
     for r in std::iter::once(report).chain(beside.iter().map(|(_, r)| r)) {
         let cells = [r.driving_score, r.success_rate, r.completion, r.efficiency, r.comfort].map(figure);

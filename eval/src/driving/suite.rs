@@ -33,7 +33,7 @@ pub struct Routes {
 #[derive(Debug, thiserror::Error)]
 pub enum SuiteError {
     /// Not TOML, or not a suite.
-    #[error("not a suite of routes: {0}")]
+    #[error("not a suite of routes: {}", .0.message())]
     Text(#[from] toml::de::Error),
     /// No such suite.
     #[error("no suite is called {name:?}; there are {known}")]

@@ -71,7 +71,8 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
         questions: args.questions,
     };
     if args.seed > 0xff_ffff {
-        return Err(Failure::usage(format!("--seed is {}; at most 16777215 is allowed", args.seed)));
+        return Err(Failure::usage(format!("--seed is {}; at most 16777215 is allowed", args.seed))
+            .hint("choose a smaller seed: splits and episodes share its 64 bits"));
     }
     let folder = &args.out;
     if let Some(old) = Split::ALL.map(|s| set::file(folder, s)).into_iter().find(|f| f.exists())
@@ -82,6 +83,14 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
         );
     }
     std::fs::create_dir_all(folder).map_err(io_at(folder))?;
+    // Records of an old set must not outlive their frames: a set that is cut short is seen to be none.
+    for old in
+        Split::ALL.iter().flat_map(|&s| [set::file(folder, s), set::questions(folder, s)]).chain([card_file(args)])
+    {
+        if old.exists() {
+            std::fs::remove_file(&old).map_err(io_at(&old))?;
+        }
+    }
     let shares = args.split.normalized();
     let mut progress = Progress::new(shared.quiet);
     let mut parts = Vec::new();
@@ -101,7 +110,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     progress.finish();
     let command = command(args);
     let text = card::markdown(&recipe, &command, &parts);
-    write_atomic(&RealFs, &folder.join("CARD.md"), text.as_bytes())?;
+    write_atomic(&RealFs, &card_file(args), text.as_bytes())?;
     if args.json {
         let parts: Vec<_> = parts.iter().map(|(s, c)| json!({ "split": s, "counts": c })).collect();
         return print_json(&json!({ "out": folder.display().to_string(), "command": command, "parts": parts }));
@@ -111,7 +120,11 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
         let file = set::file(folder, *split);
         lines.push_str(&format!("wrote {} to {}\n", counted(counts.records, "record"), file.display()));
     }
-    print(&format!("{lines}data card: {}\n", folder.join("CARD.md").display()))
+    print(&format!("{lines}data card: {}\n", card_file(args).display()))
+}
+
+fn card_file(args: &Args) -> PathBuf {
+    args.out.join("CARD.md")
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Family>> {
