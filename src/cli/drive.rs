@@ -392,8 +392,8 @@ fn table(report: &DrivingReport, beside: &[(&str, DrivingReport)], said: Said, p
         text += &format!("infractions: {}\n", infractions.join(" · "));
     }
     if let Some(worst) = report.routes.first().filter(|r| r.driving_score < 100.0) {
-        let why =
-            worst.infractions.first().map_or_else(|| worst.end.clone(), |i| format!("{} at {:.1} s", i.kind, i.time));
+        let costly = worst.infractions.iter().find(|i| i.coefficient.is_some());
+        let why = costly.map_or_else(|| worst.end.clone(), |i| format!("{} at {:.1} s", i.kind, i.time));
         text += &format!("worst: {} ({why})\n", worst.name);
     }
     if let Some((asked, unread)) = said {
