@@ -62,7 +62,9 @@ pub(crate) struct Cell {
     pub centre: Point,
     pub radius: f32,
     pub patches: [Vec<Patch>; LAYERS],
-    pub strips: Vec<Strip>,
+    pub lines: Vec<Strip>,
+    /// The strips that are raised.
+    pub kerbs: Vec<Strip>,
     pub solids: Vec<Placed>,
 }
 
@@ -106,7 +108,8 @@ impl Builder {
         let side = [-(to[1] - from[1]) * k, (to[0] - from[0]) * k];
         let strip = Strip { from, to, side, half_width, material, height, second };
         let reach = 0.5 * length + half_width;
-        self.cell(0.5 * (from[0] + to[0]), 0.5 * (from[1] + to[1]), reach).strips.push(strip);
+        let cell = self.cell(0.5 * (from[0] + to[0]), 0.5 * (from[1] + to[1]), reach);
+        if height > 0.0 { cell.kerbs.push(strip) } else { cell.lines.push(strip) }
     }
 
     fn solid(&mut self, at: Point, heading: f32, radius: f32, solid: Solid, key: u32) {
