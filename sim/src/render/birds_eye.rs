@@ -3,6 +3,8 @@
 use super::Actor;
 use super::canvas::Material;
 use super::frame::{Class, Frame};
+use super::ground::ALL;
+use super::lanes::Inks;
 use super::pen::{Corners, Ink, Pen};
 use super::simd::{self, Fill, Target};
 use super::stage::{LAYERS, Solid, Stage};
@@ -104,13 +106,18 @@ pub fn birds_eye(
     let reach = 1.5 * middle / scale;
     let near = |c: &&super::stage::Cell| super::shapes::distance(c.centre, [ego.x, ego.y]) < reach + c.radius;
     for layer in 1..LAYERS {
-        for p in stage.cells.iter().filter(near).flat_map(|c| &c.patches[layer]) {
-            let corners = [0, 1, 2, 3].map(|i| [p.x[i], p.y[i]]);
-            chart.polygon(corners, p.material.colour(style), p.material.class() as u32);
+        for sheet in stage.cells.iter().filter(near).flat_map(|c| &c.sheets[layer]) {
+            for l in 0..sheet.count {
+                let corners = [0, 1, 2, 3].map(|i| [sheet.x[i][l], sheet.y[i][l]]);
+                chart.polygon(corners, surface(style, &sheet.inks, l), sheet.inks.tag[l]);
+            }
         }
     }
-    for s in stage.cells.iter().filter(near).flat_map(|c| c.lines.iter().chain(&c.kerbs)) {
-        chart.line(s.from, s.to, 2.0 * s.half_width, s.material.colour(style), s.material.class() as u32);
+    for strips in stage.cells.iter().filter(near).flat_map(|c| c.lines.iter().chain(&c.kerbs)) {
+        for l in 0..strips.count {
+            let (a, b) = ([strips.from[0][l], strips.from[1][l]], [strips.to[0][l], strips.to[1][l]]);
+            chart.line(a, b, 2.0 * strips.half_width[l], surface(style, &strips.inks, l), strips.inks.tag[l]);
+        }
     }
     for placed in stage.cells.iter().filter(near).flat_map(|c| &c.solids) {
         solid(&mut chart, placed, lamps);
@@ -127,6 +134,10 @@ pub fn birds_eye(
     if frame.labels {
         frame.write_labels();
     }
+}
+
+fn surface(style: &Style, inks: &Inks, lane: usize) -> Rgb {
+    ALL.get(inks.colour[lane] as usize).map_or(0, |m| m.colour(style))
 }
 
 fn solid(chart: &mut Chart, placed: &super::stage::Placed, lamps: &[Lamp]) {

@@ -2,8 +2,8 @@
 
 use super::camera::{V3, View};
 use super::frame::Class;
+use super::lanes::{Inks, LANES};
 use super::pen::{Corners, Ink, Pen};
-use super::simd::Fill;
 use super::style::{Rgb, Style, mix};
 
 /// What the ground is made of; each has its colour per row of the picture.
@@ -25,12 +25,7 @@ pub(crate) enum Material {
 pub(crate) const MATERIALS: usize = 10;
 
 impl Material {
-    /// A piece of ground of this material.
-    pub fn ink(self) -> Ink {
-        Ink { colour: self as u32, tag: self.class() as u32, fill: Fill::Ground }
-    }
-
-    pub fn class(self) -> Class {
+    pub const fn class(self) -> Class {
         match self {
             Material::Grass | Material::GrassPatch => Class::Ground,
             Material::Asphalt | Material::AsphaltPatch | Material::Cycleway => Class::Road,
@@ -53,6 +48,19 @@ impl Material {
             Material::KerbSide => mix(pavement, 0, 110),
             Material::Cycleway => mix(asphalt, 0x20_30B0, 90),
         }
+    }
+}
+
+impl Inks {
+    pub const NONE: Inks = Inks { colour: [0; LANES], tag: [0; LANES] };
+
+    /// All of one material.
+    pub const fn of(material: Material) -> Inks {
+        Inks { colour: [material as u32; LANES], tag: [material.class() as u32; LANES] }
+    }
+
+    pub fn set(&mut self, lane: usize, material: Material) {
+        (self.colour[lane], self.tag[lane]) = (material as u32, material.class() as u32);
     }
 }
 

@@ -3,13 +3,14 @@
 use super::camera::View;
 use super::canvas::{Canvas, MATERIALS, Material};
 use super::frame::{Class, Frame};
-use super::lanes::{Flat, LANES, Quads};
+use super::lanes::{Inks, Quads};
 use super::simd;
-use super::stage::{Cell, LAYERS, Patch, Stage};
-use super::strips::{self, Strips};
+use super::stage::{Cell, LAYERS, Stage};
+use super::strips;
 use super::style::{Style, mix};
 
-const ALL: [Material; MATERIALS] = [
+/// Materials by their number.
+pub(crate) const ALL: [Material; MATERIALS] = [
     Material::Grass,
     Material::GrassPatch,
     Material::Asphalt,
@@ -55,90 +56,28 @@ pub(crate) fn backdrop(view: &View, style: &Style, frame: &mut Frame, vector: bo
 
 /// Surfaces, paint and kerbs of the cells in view.
 pub(crate) fn draw(canvas: &mut Canvas, stage: &Stage, cells: &[u32]) {
-    let first = if canvas.style.textured { 0 } else { 1 };
-    let mut sheet = Sheet { ground: Flat::NONE, quads: Quads::NONE, material: [Material::Grass; LANES], count: 0 };
+    const SIDE: Inks = Inks::of(Material::KerbSide);
+    let Canvas { view, style, pen } = canvas;
+    let cells = || cells.iter().map(|&i| &stage.cells[i as usize]);
+    let near = |cell: &&Cell| view.plan(cell.centre[0], cell.centre[1]).0 - cell.radius <= strips::FAR;
+    let (mut quads, mut side) = (Quads::NONE, Quads::NONE);
+    let first = if style.textured { 0 } else { 1 };
     for layer in first..LAYERS {
-        for cell in cells.iter().map(|&i| &stage.cells[i as usize]) {
-            if layer != 1 && layer != 2 && nearest(canvas, cell) > strips::FAR {
-                continue;
-            }
-            for p in &cell.patches[layer] {
-                sheet.push(p);
-                if sheet.count == LANES {
-                    sheet.draw(canvas);
-                }
+        for cell in cells().filter(|cell| layer == 1 || layer == 2 || near(cell)) {
+            for sheet in &cell.sheets[layer] {
+                let seen = simd::flat(view, sheet, &mut quads, pen.vector());
+                pen.seen(&quads, seen, &sheet.inks);
             }
         }
-        sheet.draw(canvas);
     }
-    let mut paint = Paint { strips: Strips::NONE, top: Quads::NONE, side: Quads::NONE };
-    for kerbs in [false, true] {
-        for cell in cells.iter().map(|&i| &stage.cells[i as usize]) {
-            if nearest(canvas, cell) > strips::FAR {
-                continue;
-            }
-            for s in if kerbs { &cell.kerbs } else { &cell.lines } {
-                paint.strips.push(s);
-                if paint.strips.count == LANES {
-                    paint.draw(canvas, kerbs);
-                }
-            }
-        }
-        paint.draw(canvas, kerbs);
+    for lines in cells().filter(near).flat_map(|cell| &cell.lines) {
+        let [seen, _] = simd::strips::<false>(view, lines, &mut quads, &mut side, pen.vector());
+        pen.seen(&quads, seen, &lines.inks);
     }
-}
-
-/// Patches that wait until there are sixteen.
-struct Sheet {
-    ground: Flat,
-    quads: Quads,
-    material: [Material; LANES],
-    count: usize,
-}
-
-impl Sheet {
-    #[inline(always)]
-    fn push(&mut self, p: &Patch) {
-        let l = self.count % LANES;
-        for i in 0..4 {
-            self.ground.x[i][l] = p.x[i];
-            self.ground.y[i][l] = p.y[i];
-        }
-        self.material[l] = p.material;
-        self.count = l + 1;
-    }
-
-    fn draw(&mut self, canvas: &mut Canvas) {
-        let seen = simd::flat(&canvas.view, &self.ground, &mut self.quads, canvas.pen.vector());
-        canvas.pen.seen(&self.quads, seen.first(self.count), |l| self.material[l].ink());
-        self.count = 0;
-    }
-}
-
-/// Strips that wait until there are sixteen, either lines or kerbs.
-struct Paint {
-    strips: Strips,
-    top: Quads,
-    side: Quads,
-}
-
-impl Paint {
-    fn draw(&mut self, canvas: &mut Canvas, kerbs: bool) {
-        let Paint { strips, top, side } = self;
-        let vector = canvas.pen.vector();
-        if kerbs {
-            let (seen, upright) = simd::strips::<true>(&canvas.view, strips, top, side, vector);
-            for l in 0..strips.count {
-                if upright >> l & 1 == 1 {
-                    canvas.pen.lane(side, l, Material::KerbSide.ink());
-                }
-                canvas.pen.seen(top, seen.only(l), |l| strips.material[l].ink());
-            }
-        } else {
-            let (seen, _) = simd::strips::<false>(&canvas.view, strips, top, side, vector);
-            canvas.pen.seen(top, seen.first(strips.count), |l| strips.material[l].ink());
-        }
-        strips.count = 0;
+    for kerbs in cells().filter(near).flat_map(|cell| &cell.kerbs) {
+        let [top, upright] = simd::strips::<true>(view, kerbs, &mut quads, &mut side, pen.vector());
+        pen.seen(&side, upright, &SIDE);
+        pen.seen(&quads, top, &kerbs.inks);
     }
 }
 
@@ -151,8 +90,4 @@ pub(crate) fn visible(view: &View, stage: &Stage, cells: &mut Vec<u32>) {
             cells.push(i as u32);
         }
     }
-}
-
-fn nearest(canvas: &Canvas, cell: &Cell) -> f32 {
-    canvas.view.plan(cell.centre[0], cell.centre[1]).0 - cell.radius
 }

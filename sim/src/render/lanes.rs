@@ -5,6 +5,8 @@
 //! the results are equal.
 
 use super::camera::View;
+use super::simd::Fill;
+use super::stage::Sheet;
 
 /// Quadrilaterals that are worked on together.
 pub(crate) const LANES: usize = 16;
@@ -25,6 +27,67 @@ pub(crate) struct Quads {
 
 impl Quads {
     pub const NONE: Quads = Quads { x: [[0.0; LANES]; 4], y: [[0.0; LANES]; 4], z: [[1.0; LANES]; 4] };
+}
+
+/// Corners and inks of up to 16 quadrilaterals that wait for others, with room for 16 more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Queue {
+    pub count: usize,
+    pub x: [[f32; 2 * LANES]; 4],
+    pub y: [[f32; 2 * LANES]; 4],
+    pub z: [[f32; 2 * LANES]; 4],
+    pub colour: [u32; 2 * LANES],
+    pub tag: [u32; 2 * LANES],
+    pub fill: [Fill; 2 * LANES],
+}
+
+impl Queue {
+    pub const NONE: Queue = Queue {
+        count: 0,
+        x: [[0.0; 2 * LANES]; 4],
+        y: [[0.0; 2 * LANES]; 4],
+        z: [[1.0; 2 * LANES]; 4],
+        colour: [0; 2 * LANES],
+        tag: [0; 2 * LANES],
+        fill: [Fill::Solid; 2 * LANES],
+    };
+
+    /// Appends the lanes whose bit in `wanted` is set.
+    #[inline(always)]
+    pub fn append(&mut self, q: &Quads, inks: &Inks, wanted: u32) {
+        let mut left = wanted;
+        while left != 0 && self.count < 2 * LANES {
+            let (from, to) = (left.trailing_zeros() as usize % LANES, self.count);
+            left &= left - 1;
+            for i in 0..4 {
+                self.x[i][to] = q.x[i][from];
+                self.y[i][to] = q.y[i][from];
+                self.z[i][to] = q.z[i][from];
+            }
+            self.colour[to] = inks.colour[from];
+            self.tag[to] = inks.tag[from];
+            self.fill[to] = Fill::Ground;
+            self.count += 1;
+        }
+    }
+
+    /// Drops the first sixteen.
+    pub fn shift(&mut self) {
+        for v in self.x.iter_mut().chain(&mut self.y).chain(&mut self.z) {
+            v.copy_within(LANES.., 0);
+        }
+        self.colour.copy_within(LANES.., 0);
+        self.tag.copy_within(LANES.., 0);
+        self.fill.copy_within(LANES.., 0);
+        self.count = self.count.saturating_sub(LANES);
+    }
+}
+
+/// What pieces of ground are made of: numbers of materials, and tags.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Inks {
+    pub colour: [u32; LANES],
+    pub tag: [u32; LANES],
 }
 
 /// Polygons of at most four edges in pixels.
@@ -127,7 +190,7 @@ fn ceil(v: f32) -> i32 {
 
 /// Projects quadrilaterals all of whose corners are farther than [`NEAR`], and finds their edges and planes.
 #[inline(always)]
-pub(crate) fn setup(q: &Quads, lens: &Lens, out: &mut Polys) {
+pub(crate) fn setup(q: &Queue, lens: &Lens, out: &mut Polys) {
     let Lens { focal: f, cx, cy, width, height } = *lens;
     let (mut alive, mut plane) = (0u32, 0u32);
     for l in 0..LANES {
@@ -186,18 +249,6 @@ pub(crate) struct Seen {
     pub cut: u32,
 }
 
-impl Seen {
-    /// The first so many lanes alone.
-    pub fn first(self, count: usize) -> Seen {
-        Seen { alive: self.alive & ((1 << count) - 1), ..self }
-    }
-
-    /// One lane alone.
-    pub fn only(self, lane: usize) -> Seen {
-        Seen { alive: self.alive & (1 << lane), ..self }
-    }
-}
-
 /// Whether a quadrilateral reaches into the view (with a pixel of margin), and whether a part of it is too near.
 #[inline(always)]
 pub(crate) fn in_view(lens: &Lens, p: &[[f32; 3]; 4]) -> (bool, bool) {
@@ -214,20 +265,9 @@ pub(crate) fn in_view(lens: &Lens, p: &[[f32; 3]; 4]) -> (bool, bool) {
     (!(left | right | above | below | behind), cut)
 }
 
-/// Flat pieces of ground, corners in world metres.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Flat {
-    pub x: [Lanes; 4],
-    pub y: [Lanes; 4],
-}
-
-impl Flat {
-    pub const NONE: Flat = Flat { x: [[0.0; LANES]; 4], y: [[0.0; LANES]; 4] };
-}
-
 /// Camera space of flat ground.
 #[inline(always)]
-pub(crate) fn flat(view: &View, ground: &Flat, out: &mut Quads) -> Seen {
+pub(crate) fn flat(view: &View, ground: &Sheet, out: &mut Quads) -> Seen {
     let lens = view.lens();
     let mut seen = Seen::default();
     for l in 0..LANES {
@@ -242,5 +282,6 @@ pub(crate) fn flat(view: &View, ground: &Flat, out: &mut Quads) -> Seen {
             [out.x[i][l], out.y[i][l], out.z[i][l]] = p[i];
         }
     }
+    seen.alive &= (1 << ground.count) - 1;
     seen
 }

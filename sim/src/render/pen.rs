@@ -2,7 +2,7 @@
 //! together, fill them one after the other in the order they came.
 
 use super::camera::V3;
-use super::lanes::{LANES, Lens, NEAR, Polys, Quads, Seen};
+use super::lanes::{Inks, LANES, Lens, NEAR, Polys, Quads, Queue, Seen};
 use super::simd::{self, Fill, Target};
 
 /// Four corners around a convex quadrilateral in camera space.
@@ -49,17 +49,15 @@ pub(crate) struct Pen<'a> {
     /// Colour per row and material.
     rows: &'a [[u32; 16]],
     lens: Lens,
-    quads: Quads,
-    inks: [Ink; LANES],
-    count: usize,
+    queue: Queue,
     polys: Polys,
 }
 
 impl<'a> Pen<'a> {
     pub fn new(target: Target<'a>, rows: &'a [[u32; 16]], focal: f32) -> Pen<'a> {
-        let lens = Lens { focal, cx: target.cx, cy: target.cy, width: target.width as f32, height: target.height as f32 };
-        let ink = Ink { colour: 0, tag: 0, fill: Fill::Solid };
-        Pen { target, rows, lens, quads: Quads::NONE, inks: [ink; LANES], count: 0, polys: Polys::NONE }
+        let lens =
+            Lens { focal, cx: target.cx, cy: target.cy, width: target.width as f32, height: target.height as f32 };
+        Pen { target, rows, lens, queue: Queue::NONE, polys: Polys::NONE }
     }
 
     /// Whether to use vector instructions.
@@ -78,24 +76,24 @@ impl<'a> Pen<'a> {
         }
     }
 
-    /// Those of sixteen quadrilaterals that are seen, in their order.
-    pub fn seen(&mut self, q: &Quads, seen: Seen, ink: impl Fn(usize) -> Ink) {
+    /// Those of sixteen pieces of ground that are seen, in their order.
+    pub fn seen(&mut self, q: &Quads, seen: Seen, inks: &Inks) {
+        if seen.alive & seen.cut == 0 {
+            if seen.alive != 0 {
+                simd::append(&mut self.queue, q, inks, seen.alive, self.target.vector);
+                self.full();
+            }
+            return;
+        }
         let mut left = seen.alive;
         while left != 0 {
-            let lane = left.trailing_zeros() as usize;
+            let lane = left.trailing_zeros() as usize % LANES;
             left &= left - 1;
-            let corners = Corners::of(q, lane);
-            if seen.cut >> lane & 1 == 0 {
-                self.push(&corners, ink(lane));
-            } else {
-                self.clipped(&corners, ink(lane));
-            }
+            self.quad(
+                &Corners::of(q, lane),
+                Ink { colour: inks.colour[lane], tag: inks.tag[lane], fill: Fill::Ground },
+            );
         }
-    }
-
-    /// A quadrilateral by its lane.
-    pub fn lane(&mut self, q: &Quads, lane: usize, ink: Ink) {
-        self.quad(&Corners::of(q, lane), ink);
     }
 
     /// Cuts off what is too near: at most five corners remain, drawn as two polygons.
@@ -124,24 +122,33 @@ impl<'a> Pen<'a> {
 
     #[inline]
     fn push(&mut self, q: &Corners, ink: Ink) {
-        let lane = self.count % LANES;
+        let queue = &mut self.queue;
+        let lane = queue.count % LANES;
         for i in 0..4 {
-            self.quads.x[i][lane] = q.x[i];
-            self.quads.y[i][lane] = q.y[i];
-            self.quads.z[i][lane] = q.z[i];
+            queue.x[i][lane] = q.x[i];
+            queue.y[i][lane] = q.y[i];
+            queue.z[i][lane] = q.z[i];
         }
-        self.inks[lane] = ink;
-        self.count = lane + 1;
-        if self.count == LANES {
+        queue.colour[lane] = ink.colour;
+        queue.tag[lane] = ink.tag;
+        queue.fill[lane] = ink.fill;
+        queue.count = lane + 1;
+        self.full();
+    }
+
+    /// Draws sixteen as soon as there are so many.
+    #[inline]
+    fn full(&mut self) {
+        if self.queue.count >= LANES {
             self.finish();
         }
     }
 
-    /// Draws what has been gathered.
+    /// Draws what has been gathered, at most sixteen.
     pub fn finish(&mut self) {
-        simd::setup(&self.quads, &self.lens, &mut self.polys, self.target.vector);
-        let gathered = (1u32 << self.count) - 1;
-        self.target.fill(&self.polys, &self.inks, self.polys.alive & gathered, self.rows);
-        self.count = 0;
+        simd::setup(&self.queue, &self.lens, &mut self.polys, self.target.vector);
+        let gathered = (1u32 << self.queue.count.min(LANES)) - 1;
+        self.target.fill(&self.polys, &self.queue, self.polys.alive & gathered, self.rows);
+        self.queue.shift();
     }
 }

@@ -7,9 +7,9 @@
 #![allow(unsafe_code)]
 
 use super::camera::View;
-use super::lanes::{self, Flat, LANES, Lens, Polys, Quads, Seen};
-use super::pen::Ink;
-use super::strips::{self, Strips};
+use super::lanes::{self, Inks, LANES, Lens, Polys, Quads, Queue, Seen};
+use super::stage::{Sheet, Strips};
+use super::strips;
 use super::style::mix;
 
 /// What a polygon does to a pixel.
@@ -52,37 +52,48 @@ pub(crate) fn available() -> bool {
 }
 
 impl Target<'_> {
-    /// Draws the polygons whose bit in `wanted` is set, in their order; `rows` holds 16 colours per row; for
-    /// [`Fill::Ground`] the ink's colour is one's number.
-    pub fn fill(&mut self, polys: &Polys, inks: &[Ink; LANES], wanted: u32, rows: &[[u32; 16]]) {
+    /// Draws the polygons whose bit in `wanted` is set, in their order, with the queue's inks; `rows` holds 16
+    /// colours per row; for [`Fill::Ground`] the ink's colour is one's number.
+    pub fn fill(&mut self, polys: &Polys, queue: &Queue, wanted: u32, rows: &[[u32; 16]]) {
         #[cfg(target_arch = "x86_64")]
         if self.vector {
             // SAFETY: `vector` is only set where `available` said yes.
-            unsafe { avx512::fill(self, polys, inks, wanted, rows) };
+            unsafe { avx512::fill(self, polys, queue, wanted, rows) };
             return;
         }
         let mut left = wanted;
         while left != 0 {
             let lane = left.trailing_zeros() as usize;
             left &= left - 1;
-            portable::fill(self, polys, lane, &inks[lane], rows);
+            portable::fill(self, polys, lane, queue, rows);
         }
     }
 }
 
 /// [`lanes::setup`].
-pub(crate) fn setup(quads: &Quads, lens: &Lens, out: &mut Polys, vector: bool) {
+pub(crate) fn setup(queue: &Queue, lens: &Lens, out: &mut Polys, vector: bool) {
     #[cfg(target_arch = "x86_64")]
     if vector {
         // SAFETY: `vector` is only set where `available` said yes.
-        return unsafe { avx512::setup(quads, lens, out) };
+        return unsafe { avx512::setup(queue, lens, out) };
     }
     let _ = vector;
-    lanes::setup(quads, lens, out);
+    lanes::setup(queue, lens, out);
+}
+
+/// [`Queue::append`]; the queue holds fewer than 16 before.
+pub(crate) fn append(queue: &mut Queue, quads: &Quads, inks: &Inks, wanted: u32, vector: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if vector {
+        // SAFETY: `vector` is only set where `available` said yes.
+        return unsafe { avx512::append(queue, quads, inks, wanted) };
+    }
+    let _ = vector;
+    queue.append(quads, inks, wanted);
 }
 
 /// [`lanes::flat`].
-pub(crate) fn flat(view: &View, ground: &Flat, out: &mut Quads, vector: bool) -> Seen {
+pub(crate) fn flat(view: &View, ground: &Sheet, out: &mut Quads, vector: bool) -> Seen {
     #[cfg(target_arch = "x86_64")]
     if vector {
         // SAFETY: `vector` is only set where `available` said yes.
@@ -99,7 +110,7 @@ pub(crate) fn strips<const KERBS: bool>(
     top: &mut Quads,
     side: &mut Quads,
     vector: bool,
-) -> (Seen, u32) {
+) -> [Seen; 2] {
     #[cfg(target_arch = "x86_64")]
     if vector {
         // SAFETY: `vector` is only set where `available` said yes.
@@ -164,7 +175,7 @@ pub(crate) fn speckle(colour: &mut [u32], key: u32, amplitude: u8, vector: bool)
 }
 
 mod portable {
-    use super::{Fill, Ink, Polys, Target};
+    use super::{Fill, Polys, Queue, Target};
 
     /// Rounded-up average of each byte.
     fn average(a: u32, b: u32) -> u32 {
@@ -193,8 +204,9 @@ mod portable {
         }
     }
 
-    pub fn fill(t: &mut Target, p: &Polys, lane: usize, ink: &Ink, rows: &[[u32; 16]]) {
-        if ink.fill == Fill::Solid && p.plane >> lane & 1 == 0 {
+    pub fn fill(t: &mut Target, p: &Polys, lane: usize, ink: &Queue, rows: &[[u32; 16]]) {
+        let (fill, colour, tag) = (ink.fill[lane], ink.colour[lane], ink.tag[lane]);
+        if fill == Fill::Solid && p.plane >> lane & 1 == 0 {
             return;
         }
         for row in p.rows[0][lane]..p.rows[1][lane] {
@@ -212,11 +224,11 @@ mod portable {
             }
             let start = row as usize * t.width;
             let span = start + from as usize..start + to as usize;
-            match ink.fill {
+            match fill {
                 Fill::Ground => {
-                    t.colour[span.clone()].fill(rows[row as usize][ink.colour as usize & 15]);
+                    t.colour[span.clone()].fill(rows[row as usize][colour as usize & 15]);
                     if !t.tag.is_empty() {
-                        t.tag[span].fill(ink.tag);
+                        t.tag[span].fill(tag);
                     }
                 }
                 Fill::Shadow => {
@@ -233,9 +245,9 @@ mod portable {
                         let depth = if depth < high { depth } else { high };
                         if depth >= t.depth[i] {
                             t.depth[i] = depth;
-                            t.colour[i] = ink.colour;
+                            t.colour[i] = colour;
                             if !t.tag.is_empty() {
-                                t.tag[i] = ink.tag;
+                                t.tag[i] = tag;
                             }
                         }
                     }
@@ -254,70 +266,91 @@ mod portable {
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use super::{Fill, Flat, Ink, LANES, Lens, Polys, Quads, Seen, Strips, Target, View};
+    use super::{Fill, Inks, LANES, Lens, Polys, Quads, Queue, Seen, Sheet, Strips, Target, View};
     use std::arch::x86_64::*;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    pub fn setup(quads: &Quads, lens: &Lens, out: &mut Polys) {
-        super::lanes::setup(quads, lens, out);
+    pub fn setup(queue: &Queue, lens: &Lens, out: &mut Polys) {
+        super::lanes::setup(queue, lens, out);
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    pub fn flat(view: &View, ground: &Flat, out: &mut Quads) -> Seen {
+    pub fn append(queue: &mut Queue, q: &Quads, inks: &Inks, wanted: u32) {
+        let at = queue.count;
+        assert!(at <= LANES);
+        let mask = wanted as u16;
+        // SAFETY: loads of 16 items of arrays that hold 16, stores of 16 items from `at` on of arrays that hold 32.
+        unsafe {
+            let put = |from: *const f32, to: *mut f32| {
+                _mm512_storeu_ps(to.add(at), _mm512_maskz_compress_ps(mask, _mm512_loadu_ps(from)));
+            };
+            for i in 0..4 {
+                put(q.x[i].as_ptr(), queue.x[i].as_mut_ptr());
+                put(q.y[i].as_ptr(), queue.y[i].as_mut_ptr());
+                put(q.z[i].as_ptr(), queue.z[i].as_mut_ptr());
+            }
+            put(inks.colour.as_ptr().cast(), queue.colour.as_mut_ptr().cast());
+            put(inks.tag.as_ptr().cast(), queue.tag.as_mut_ptr().cast());
+        }
+        queue.fill[at..at + LANES].fill(Fill::Ground);
+        queue.count = at + mask.count_ones() as usize;
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn flat(view: &View, ground: &Sheet, out: &mut Quads) -> Seen {
         super::lanes::flat(view, ground, out)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    pub fn strips<const KERBS: bool>(view: &View, s: &Strips, top: &mut Quads, side: &mut Quads) -> (Seen, u32) {
+    pub fn strips<const KERBS: bool>(view: &View, s: &Strips, top: &mut Quads, side: &mut Quads) -> [Seen; 2] {
         super::strips::strips::<KERBS>(view, s, top, side)
     }
 
-    /// Sixteen rows of one polygon.
+    /// Eight rows of one polygon.
     struct Rows {
         /// Columns: first, and past the last.
-        from: [i32; 16],
-        to: [i32; 16],
-        /// The columns as bits above the polygon's first one, where all are within 32 of it.
-        mask: [u32; 16],
+        from: [i32; 8],
+        to: [i32; 8],
+        /// The columns as bits above the polygon's first one, where it is at most 16 wide.
+        mask: [u32; 8],
         /// Inverse depth at the optical axis.
-        depth: [f32; 16],
+        depth: [f32; 8],
     }
 
     impl Rows {
-        const NONE: Rows = Rows { from: [0; 16], to: [0; 16], mask: [0; 16], depth: [0.0; 16] };
+        const NONE: Rows = Rows { from: [0; 8], to: [0; 8], mask: [0; 8], depth: [0.0; 8] };
     }
 
     /// Rows from `row` on.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     fn spans(p: &Polys, lane: usize, row: i32, width: f32, cy: f32, out: &mut Rows) {
-        // SAFETY: stores of 16 items of arrays that hold 16.
+        // SAFETY: stores of 8 items of arrays that hold 8.
         unsafe {
-            let half = _mm512_set1_ps(0.5);
-            let count = _mm512_setr_ps(0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.);
-            let y = _mm512_add_ps(_mm512_add_ps(_mm512_set1_ps(row as f32), count), half);
+            let half = _mm256_set1_ps(0.5);
+            let count = _mm256_setr_ps(0., 1., 2., 3., 4., 5., 6., 7.);
+            let y = _mm256_add_ps(_mm256_add_ps(_mm256_set1_ps(row as f32), count), half);
             let first = p.columns[0][lane];
-            let (mut l, mut r) = (_mm512_set1_ps(first as f32), _mm512_set1_ps(p.columns[1][lane] as f32));
+            let (mut l, mut r) = (_mm256_set1_ps(first as f32), _mm256_set1_ps(p.columns[1][lane] as f32));
             for e in 0..4 {
-                let dy = _mm512_sub_ps(y, _mm512_set1_ps(p.y[e][lane]));
-                let x = _mm512_mul_ps(dy, _mm512_set1_ps(p.slope[e][lane]));
-                l = _mm512_max_ps(_mm512_add_ps(_mm512_set1_ps(p.left[e][lane]), x), l);
-                r = _mm512_min_ps(_mm512_add_ps(_mm512_set1_ps(p.right[e][lane]), x), r);
+                let dy = _mm256_sub_ps(y, _mm256_set1_ps(p.y[e][lane]));
+                let x = _mm256_mul_ps(dy, _mm256_set1_ps(p.slope[e][lane]));
+                l = _mm256_max_ps(_mm256_add_ps(_mm256_set1_ps(p.left[e][lane]), x), l);
+                r = _mm256_min_ps(_mm256_add_ps(_mm256_set1_ps(p.right[e][lane]), x), r);
             }
             // What lies outside the picture must not overflow the integers below.
-            l = _mm512_min_ps(l, _mm512_set1_ps(width));
-            r = _mm512_max_ps(r, _mm512_setzero_ps());
-            let ceil =
-                |v| _mm512_cvt_roundps_epi32::<{ _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC }>(_mm512_sub_ps(v, half));
+            l = _mm256_min_ps(l, _mm256_set1_ps(width));
+            r = _mm256_max_ps(r, _mm256_setzero_ps());
+            let ceil = |v| _mm256_cvtps_epi32(_mm256_ceil_ps(_mm256_sub_ps(v, half)));
             let from = ceil(l);
-            let to = _mm512_max_epi32(ceil(r), from);
-            let (one, start) = (_mm512_set1_epi32(1), _mm512_set1_epi32(first));
-            let bits = |v| _mm512_sllv_epi32(one, _mm512_sub_epi32(v, start));
-            let depth = _mm512_mul_ps(_mm512_set1_ps(p.depth[2][lane]), _mm512_sub_ps(y, _mm512_set1_ps(cy)));
-            _mm512_storeu_si512(out.from.as_mut_ptr().cast(), from);
-            _mm512_storeu_si512(out.to.as_mut_ptr().cast(), to);
-            _mm512_storeu_si512(out.mask.as_mut_ptr().cast(), _mm512_sub_epi32(bits(to), bits(from)));
-            _mm512_storeu_ps(out.depth.as_mut_ptr(), _mm512_add_ps(_mm512_set1_ps(p.depth[0][lane]), depth));
+            let to = _mm256_max_epi32(ceil(r), from);
+            let (one, start) = (_mm256_set1_epi32(1), _mm256_set1_epi32(first));
+            let bits = |v| _mm256_sllv_epi32(one, _mm256_sub_epi32(v, start));
+            let depth = _mm256_mul_ps(_mm256_set1_ps(p.depth[2][lane]), _mm256_sub_ps(y, _mm256_set1_ps(cy)));
+            _mm256_storeu_si256(out.from.as_mut_ptr().cast(), from);
+            _mm256_storeu_si256(out.to.as_mut_ptr().cast(), to);
+            _mm256_storeu_si256(out.mask.as_mut_ptr().cast(), _mm256_sub_epi32(bits(to), bits(from)));
+            _mm256_storeu_ps(out.depth.as_mut_ptr(), _mm256_add_ps(_mm256_set1_ps(p.depth[0][lane]), depth));
         }
     }
 
@@ -378,7 +411,7 @@ mod avx512 {
     const SHADOW: u8 = Fill::Shadow as u8;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    pub fn fill(t: &mut Target, p: &Polys, inks: &[Ink; LANES], wanted: u32, rows: &[[u32; 16]]) {
+    pub fn fill(t: &mut Target, p: &Polys, ink: &Queue, wanted: u32, rows: &[[u32; 16]]) {
         let labels = !t.tag.is_empty();
         assert!(t.colour.len() == t.width * t.height && t.depth.len() == t.colour.len());
         assert!(!labels || t.tag.len() == t.colour.len());
@@ -386,8 +419,7 @@ mod avx512 {
         while left != 0 {
             let lane = left.trailing_zeros() as usize;
             left &= left - 1;
-            let ink = &inks[lane];
-            match (ink.fill, labels) {
+            match (ink.fill[lane], labels) {
                 (Fill::Solid, _) if p.plane >> lane & 1 == 0 => {}
                 (Fill::Solid, false) => fill_as::<SOLID, false>(t, p, lane, ink, rows),
                 (Fill::Solid, true) => fill_as::<SOLID, true>(t, p, lane, ink, rows),
@@ -403,15 +435,15 @@ mod avx512 {
         t: &mut Target,
         p: &Polys,
         lane: usize,
-        ink: &Ink,
+        ink: &Queue,
         rows: &[[u32; 16]],
     ) {
         let [top, bottom] = [p.rows[0][lane], p.rows[1][lane]];
         let [first, last] = [p.columns[0][lane], p.columns[1][lane]];
         assert!(top >= 0 && bottom <= t.height as i32 && (FILL != GROUND || t.height <= rows.len()));
         let brush = Brush {
-            colour: _mm512_set1_epi32(ink.colour as i32),
-            tag: _mm512_set1_epi32(ink.tag as i32),
+            colour: _mm512_set1_epi32(ink.colour[lane] as i32),
+            tag: _mm512_set1_epi32(ink.tag[lane] as i32),
             slope: _mm512_set1_ps(p.depth[1][lane]),
             low: _mm512_set1_ps(p.depth_min[lane]),
             high: _mm512_set1_ps(p.depth_max[lane]),
@@ -426,9 +458,9 @@ mod avx512 {
         let mut row = top;
         while row < bottom {
             spans(p, lane, row, t.width as f32, t.cy, &mut spanned);
-            let n = (bottom - row).min(16) as usize;
+            let n = (bottom - row).min(8) as usize;
             let ground = |k: usize| match FILL {
-                GROUND => rows[row as usize + k][ink.colour as usize & 15],
+                GROUND => rows[row as usize + k][ink.colour[lane] as usize & 15],
                 _ => 0,
             };
             if last - first <= 16 {
@@ -454,7 +486,7 @@ mod avx512 {
                     }
                 }
             }
-            row += 16;
+            row += 8;
         }
     }
 

@@ -2,9 +2,8 @@
 //! widened so that it stays about a pixel wide.
 
 use super::camera::View;
-use super::canvas::Material;
-use super::lanes::{LANES, Lanes, Quads, Seen, in_view, max, min};
-use super::stage::Strip;
+use super::lanes::{LANES, Quads, Seen, in_view, max, min};
+use super::stage::Strips;
 
 /// Farthest strip and patch of grass that is drawn, metres.
 pub(crate) const FAR: f32 = 110.0;
@@ -12,59 +11,13 @@ pub(crate) const FAR: f32 = 110.0;
 /// Kerbs nearer than this show their side, metres.
 const UPRIGHT: f32 = 40.0;
 
-/// Strips side by side, fields as in [`Strip`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Strips {
-    from: [Lanes; 2],
-    to: [Lanes; 2],
-    side: [Lanes; 2],
-    half_width: Lanes,
-    height: Lanes,
-    /// Most that it is widened, times its width.
-    most: Lanes,
-    /// Metres from the line that it would merge with (∞: none).
-    gap: Lanes,
-    pub material: [Material; LANES],
-    pub count: usize,
-}
-
-impl Strips {
-    pub const NONE: Strips = Strips {
-        from: [[0.0; LANES]; 2],
-        to: [[0.0; LANES]; 2],
-        side: [[0.0; LANES]; 2],
-        half_width: [1.0; LANES],
-        height: [0.0; LANES],
-        most: [1.0; LANES],
-        gap: [f32::INFINITY; LANES],
-        material: [Material::White; LANES],
-        count: 0,
-    };
-
-    pub fn push(&mut self, s: &Strip) {
-        let l = self.count % LANES;
-        for k in 0..2 {
-            self.from[k][l] = s.from[k];
-            self.to[k][l] = s.to[k];
-            self.side[k][l] = s.side[k];
-        }
-        self.half_width[l] = s.half_width;
-        self.height[l] = s.height;
-        // Kerbs are seen by their height as well, and must not cover the line beside them.
-        self.most[l] = if s.material == Material::Kerb { 1.5 } else { 6.0 };
-        self.gap[l] = if s.second { 0.3 } else { f32::INFINITY };
-        self.material[l] = s.material;
-        self.count = l + 1;
-    }
-}
-
-/// Camera space of strips as `top`. Among kerbs those whose bit in the second result is set show a `side` as well.
+/// Camera space of strips as `top` and, of kerbs that are near, of the `side` that looks at the camera.
 #[inline(always)]
-pub(crate) fn strips<const KERBS: bool>(view: &View, s: &Strips, top: &mut Quads, side: &mut Quads) -> (Seen, u32) {
+pub(crate) fn strips<const KERBS: bool>(view: &View, s: &Strips, top: &mut Quads, side: &mut Quads) -> [Seen; 2] {
     let lens = view.lens();
     let per_pixel = 1.0 / view.focal;
     let flat = 1.0 / view.eye[2].max(0.5);
-    let (mut seen, mut upright) = (Seen::default(), 0u32);
+    let (mut seen, mut upright) = (Seen::default(), Seen::default());
     for l in 0..LANES {
         let ([x0, y0], [x1, y1]) = ([s.from[0][l], s.from[1][l]], [s.to[0][l], s.to[1][l]]);
         let (forward0, left0) = view.plan(x0, y0);
@@ -87,7 +40,7 @@ pub(crate) fn strips<const KERBS: bool>(view: &View, s: &Strips, top: &mut Quads
         let along = (forward1 - forward0).abs() > (left1 - left0).abs();
         let (k0, k1) = (grow(forward0, left0), grow(forward1, left1));
         let (k0, k1) = if along { (k0, k1) } else { (1.0, 1.0) };
-        let (nx, ny) = (s.side[0][l], s.side[1][l]);
+        let [nx, ny] = [s.side[0][l], s.side[1][l]];
         let x = [x0 - nx * k0, x1 - nx * k1, x1 + nx * k1, x0 + nx * k0];
         let y = [y0 - ny * k0, y1 - ny * k1, y1 + ny * k1, y0 + ny * k0];
         let raised = KERBS & (near < UPRIGHT);
@@ -104,15 +57,20 @@ pub(crate) fn strips<const KERBS: bool>(view: &View, s: &Strips, top: &mut Quads
             let (ax, bx) = if toward { (x[3], x[2]) } else { (x[0], x[1]) };
             let (ay, by) = if toward { (y[3], y[2]) } else { (y[0], y[1]) };
             let low = [view.point(ax, ay, 0.0), view.point(bx, by, 0.0)];
-            let q = [low[0], low[1], view.point(bx, by, height), view.point(ax, ay, height)];
+            let q: [[f32; 3]; 4] = [low[0], low[1], view.point(bx, by, height), view.point(ax, ay, height)];
             for i in 0..4 {
                 [side.x[i][l], side.y[i][l], side.z[i][l]] = q[i];
             }
-            upright |= u32::from(raised & drawn) << l;
+            let (alive, cut) = in_view(&lens, &q);
+            upright.alive |= u32::from(alive & raised & drawn) << l;
+            upright.cut |= u32::from(cut) << l;
         }
         let (alive, cut) = in_view(&lens, &p);
         seen.alive |= u32::from(alive & drawn) << l;
         seen.cut |= u32::from(cut) << l;
     }
-    (seen, upright)
+    let there = (1u32 << s.count) - 1;
+    seen.alive &= there;
+    upright.alive &= there;
+    [seen, upright]
 }
