@@ -46,8 +46,7 @@ pub(crate) fn backdrop(view: &View, style: &Style, frame: &mut Frame, vector: bo
             let up = (-inverse * view.eye[2] * 4.0).clamp(0.0, 1.0);
             (mix(style.sky[1], style.sky[0], (up * (2.0 - up) * 256.0) as u32), Class::Sky, 0.0)
         };
-        frame.colour[span.clone()].fill(colour);
-        frame.inverse_depth[span.clone()].fill(depth);
+        simd::row(&mut frame.colour[span.clone()], colour, &mut frame.inverse_depth[span.clone()], depth, vector);
         if frame.labels {
             frame.tag[span].fill(class as u32);
         }

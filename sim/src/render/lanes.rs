@@ -4,6 +4,8 @@
 //! [`super::simd`] calls it compiled for the widest ones. The operations and their order are the same in either case, so
 //! the results are equal.
 
+#![allow(clippy::needless_range_loop)] // lanes of many arrays at once
+
 use super::camera::View;
 use super::simd::Fill;
 use super::stage::Sheet;
@@ -52,7 +54,7 @@ impl Queue {
         fill: [Fill::Solid; 2 * LANES],
     };
 
-    /// Appends the lanes whose bit in `wanted` is set.
+    /// Appends the ground of the lanes whose bit in `wanted` is set.
     #[inline(always)]
     pub fn append(&mut self, q: &Quads, inks: &Inks, wanted: u32) {
         let mut left = wanted;
@@ -93,8 +95,9 @@ pub(crate) struct Inks {
 /// Polygons of at most four edges in pixels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Polys {
-    /// One bit for each polygon that may cover a pixel's centre, and for each that is no plane through the camera.
+    /// One bit for each polygon that may cover a pixel's centre.
     pub alive: u32,
+    /// One bit for each whose plane does not pass through the camera: solids are drawn only then.
     pub plane: u32,
     /// Rows it covers: first and one past the last.
     pub rows: [[i32; LANES]; 2],
@@ -216,13 +219,13 @@ pub(crate) fn setup(q: &Queue, lens: &Lens, out: &mut Polys) {
             let (top_x, end_x) = if down { (x[i], x[j]) } else { (x[j], x[i]) };
             let (top_y, end_y) = if down { (y[i], y[j]) } else { (y[j], y[i]) };
             let dy = end_y - top_y;
-            let level = !(dy > 0.0);
+            let steep = dy > 0.0;
             // Rows count downward: around a polygon of positive area the downward edges are its right ones.
             let right = down == (area > 0.0);
             out.y[i][l] = top_y;
-            out.slope[i][l] = if level { 0.0 } else { (end_x - top_x) / dy };
-            out.left[i][l] = if level | right { f32::NEG_INFINITY } else { top_x };
-            out.right[i][l] = if level | !right { f32::INFINITY } else { top_x };
+            out.slope[i][l] = if steep { (end_x - top_x) / dy } else { 0.0 };
+            out.left[i][l] = if steep & !right { top_x } else { f32::NEG_INFINITY };
+            out.right[i][l] = if steep & right { top_x } else { f32::INFINITY };
         }
         // n·p = d on the plane, so 1/z = (n_x x/z + n_y y/z + n_z) / d.
         let (ax, ay, az) = (q.x[2][l] - q.x[0][l], q.y[2][l] - q.y[0][l], q.z[2][l] - q.z[0][l]);

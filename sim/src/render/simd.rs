@@ -132,6 +132,18 @@ pub(crate) fn pack(colour: &[u32], rgb: &mut [u8], vector: bool) {
     portable::pack(colour, rgb);
 }
 
+/// One colour and one depth for a whole row.
+pub(crate) fn row(colours: &mut [u32], colour: u32, depths: &mut [f32], depth: f32, vector: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if vector {
+        // SAFETY: `vector` is only set where `available` said yes.
+        return unsafe { avx512::row(colours, colour, depths, depth) };
+    }
+    let _ = vector;
+    colours.fill(colour);
+    depths.fill(depth);
+}
+
 /// Sixteen colours mixed with one: `(256 - t) / 256` of each, `t / 256` of `haze`.
 pub(crate) fn mix16(colours: &[u32; 16], haze: u32, t: u32, out: &mut [u32; 16], vector: bool) {
     #[cfg(target_arch = "x86_64")]
@@ -488,6 +500,12 @@ mod avx512 {
             }
             row += 8;
         }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn row(colours: &mut [u32], colour: u32, depths: &mut [f32], depth: f32) {
+        colours.fill(colour);
+        depths.fill(depth);
     }
 
     #[target_feature(enable = "avx512f")]

@@ -1,6 +1,8 @@
 //! Painted lines and kerbs, sixteen at a time as in [`super::lanes`]: what is too small is left out, what is far is
 //! widened so that it stays about a pixel wide.
 
+#![allow(clippy::needless_range_loop)] // lanes of many arrays at once
+
 use super::camera::View;
 use super::lanes::{LANES, Quads, Seen, in_view, max, min};
 use super::stage::Strips;
