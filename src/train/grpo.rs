@@ -355,10 +355,12 @@ impl<'a> Trainer<'a> {
             let padded = Padded::new(&targets.per_row, hidden.device());
             let numbers = |of: fn(&Answer) -> Option<&Vec<f32>>| padded.numbers(answers, of);
             let (old, reference) = (numbers(|a| a.old.as_ref())?, numbers(|a| a.reference.as_ref())?);
+            let sampling = numbers(|a| Some(&a.logps))?;
             let advantages: Vec<f64> = answers.iter().map(|answer| answer.advantage).collect();
             let completions = Completions {
                 logps: &padded.of(&logps)?,
                 old_logps: old.as_ref(),
+                sampling_logps: sampling.as_ref(),
                 ref_logps: reference.as_ref(),
                 mask: &padded.mask()?,
                 advantages: &advantages,
