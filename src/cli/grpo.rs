@@ -82,6 +82,10 @@ pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
     for note in run.iter().flat_map(|run| &run.notes) {
         progress.note(note);
     }
+    let dropout = if settings.model.train == Train::Lora { settings.lora.lora_dropout } else { 0.0 };
+    for warning in grpo.warnings(dropout) {
+        progress.note(&format!("warning: {warning}"));
+    }
     let source = training::source(&settings, run.as_ref().and_then(|run| run.from.as_ref()))?;
     let language = Language::load(&source, None, grpo.max_pixels)?;
     let train = labelled(&language, &settings, &settings.data.train)?;

@@ -1,6 +1,7 @@
 //! What is told about steps: lines of `metrics.jsonl` with TRL's names, answers in `completions.jsonl`, the progress line.
 
 use super::{
+    draw::Drawn,
     judge::Judge,
     rollout::{Answer, Group},
 };
@@ -53,8 +54,18 @@ impl Report {
         self.values.insert(name.into(), value);
     }
 
-    /// Lengths of the answers, and the plans in them.
-    pub(super) fn answers(&mut self, groups: &[Group]) {
+    /// What was drawn: how much of it, lengths of the answers, and the plans in them.
+    pub(super) fn drawn(&mut self, drawn: &Drawn, dynamic: bool) {
+        self.ids = drawn.groups.iter().map(|group| group.prompt.sample.id.clone()).collect();
+        if dynamic {
+            self.put("resample/drawn_groups", drawn.prompts as f64);
+            self.put("resample/discarded_groups", drawn.discarded.len() as f64);
+            self.put("resample/capped", f64::from(drawn.capped));
+        }
+        self.answers(&drawn.all());
+    }
+
+    fn answers(&mut self, groups: &[&Group]) {
         let answers: Vec<&Answer> = groups.iter().flat_map(|group| &group.answers).collect();
         let n = answers.len().max(1) as f64;
         let lengths = |ended: bool| -> Vec<f64> {
@@ -84,7 +95,7 @@ impl Report {
         self.tokens += answers.iter().map(|a| a.ids.len() as u64).sum::<u64>();
     }
 
-    /// Rewards of the step.
+    /// Rewards of the groups that were drawn.
     pub(super) fn rewards(&mut self, names: &[String], found: &Advantages) {
         self.put("reward", found.reward);
         self.put("reward_std", found.reward_std);
@@ -110,6 +121,15 @@ impl Report {
             (*sum, *weight) = (*sum + apart.iter().sum::<f64>(), *weight + tokens);
             let most = self.values.entry("sampling/sampling_logp_difference/max".into()).or_default();
             *most = apart.iter().copied().fold(*most, f64::max);
+            let ratio = |part: &str| format!("sampling/importance_sampling_ratio/{part}");
+            for x in &found.corrections {
+                let (sum, n) = self.sums.entry("sampling/importance_sampling_ratio/mean").or_default();
+                (*sum, *n) = (*sum + x, *n + 1.0);
+                for (part, pick) in [("min", f64::min as fn(f64, f64) -> f64), ("max", f64::max)] {
+                    let bound = self.values.entry(ratio(part)).or_insert(*x);
+                    *bound = pick(*bound, *x);
+                }
+            }
         }
         let means: Vec<(&str, f64)> = self.sums.iter().map(|(name, (sum, n))| (*name, sum / n.max(1.0))).collect();
         means.into_iter().for_each(|(name, mean)| self.put(name, mean));
@@ -164,15 +184,15 @@ pub(super) struct Told {
 impl Told {
     /// Opens both files of a run and cuts them to what belongs to its state.
     pub(super) fn open(run: &Run, state: &State, progress: &mut Progress) -> Result<Self> {
-        let mut open = |name: &str, bytes: u64| -> Result<Metrics> {
-            let (file, missing) = Metrics::open(&run.dir.join(name), bytes)?;
+        let mut note = |name: &str, (file, missing): (Metrics, u64)| {
             if missing > 0 {
                 progress.note(&format!("{name} lacks {missing} bytes of the steps before the checkpoint"));
             }
-            Ok(file)
+            file
         };
-        let metrics = open("metrics.jsonl", state.metrics_bytes)?;
-        let completions = open("completions.jsonl", state.completions_bytes)?;
+        let metrics = note("metrics.jsonl", Metrics::open(&run.metrics_path(), state.metrics_bytes)?);
+        let path = run.dir.join("completions.jsonl");
+        let completions = note("completions.jsonl", Metrics::plain(&path, state.completions_bytes)?);
         Ok(Told { metrics, completions, rewards: Vec::new(), begin: Instant::now(), from: state.step })
     }
 
