@@ -19,7 +19,10 @@ use reinsman::{
         run::{Run, Start},
         signals::Stop,
     },
-    vlm::{LoraSpec, Trainable, quant::Kind},
+    vlm::{
+        LoadOptions, LoraSpec, Trainable, Vlm,
+        quant::{Kind, store},
+    },
 };
 use rewards::Score;
 use std::{cell::Cell, path::Path};
@@ -116,12 +119,18 @@ fn a_signal_saves_exits_75_and_loses_nothing() {
 }
 
 fn planner(toy: &Toy, trainable: Trainable) -> Planner {
-    quantized(toy, trainable, Quant::AsTrained)
+    let options = Options { trainable, quant: Quant::AsTrained, ..Options::default() };
+    Planner::load(&Source::resolve(Some(&toy.path("model"))).unwrap(), &options).unwrap()
 }
 
-fn quantized(toy: &Toy, trainable: Trainable, quant: Quant) -> Planner {
-    let options = Options { trainable, quant, ..Options::default() };
-    Planner::load(&Source::resolve(Some(&toy.path("model"))).unwrap(), &options).unwrap()
+/// An adapter over a base in blocks of eight bits.
+fn quantized(toy: &Toy) -> Planner {
+    let trainable = Trainable::Lora(LoraSpec::default());
+    let blocks = store::Options { cache: None, ..store::Options::new(Kind::Q8_0) };
+    let options = LoadOptions { trainable: trainable.clone(), quant: Some(blocks), ..LoadOptions::default() };
+    let mut planner = planner(toy, trainable);
+    planner.vlm = Vlm::load(&toy.path("model"), &options).unwrap();
+    planner
 }
 
 fn settings(sets: &[&str]) -> Settings {
@@ -331,30 +340,29 @@ fn every_loss_moves_the_policy() {
         assert!(report.skipped.is_none() && report.grad_norm > 0.0, "{sets:?}: {report:?}");
         assert!(before != weights(&planner), "{sets:?}");
         assert!(groups.iter().flat_map(|group| &group.answers).all(|answer| answer.ids.len() >= 4));
-        seen.push(report.grad_norm);
+        seen.push(report.loss);
     }
     seen.sort_by(f64::total_cmp);
     assert!(seen.windows(2).all(|pair| pair[0] != pair[1]), "two losses are the same: {seen:?}");
 }
 
-/// With nothing to choose between, the entropy bonus alone makes answers more varied.
+/// With nothing to choose between, the entropy bonus alone makes the answers of a policy that narrowed varied again.
 #[test]
 fn the_entropy_bonus_raises_entropy() {
     let toy = Toy::new();
     let samples = samples(&toy);
-    let mut told = Vec::new();
-    for coefficient in ["0", "0.5"] {
-        let planner = planner(&toy, Trainable::All);
-        // A peaked policy has room to flatten.
-        let sets = [&*format!("grpo.entropy_coef={coefficient}"), "grpo.temperature=0.2", "grpo.learning_rate=3e-3"];
-        let settings = settings(&sets);
-        let mut trainer = Trainer::new(&planner, &settings, &samples, &[], judge(|_| 1.0), None).unwrap();
-        let before = weights(&planner);
-        let entropy: Vec<f64> = (0..6).map(|_| trainer.step().unwrap().0.get("entropy").unwrap()).collect();
-        assert_eq!(before != weights(&planner), coefficient != "0");
-        told.push(entropy);
-    }
-    assert!((told[0][0] - told[1][0]).abs() < 1e-12 && told[1][5] > 1.2 * told[1][0], "{told:?}");
+    let planner = planner(&toy, Trainable::All);
+    let entropies = |steps: usize, judge: Judge, sets: &[&str]| -> Vec<f64> {
+        let settings = settings(sets);
+        let mut trainer = Trainer::new(&planner, &settings, &samples, &[], judge, None).unwrap();
+        (0..steps).map(|_| trainer.step().unwrap().0.get("entropy").unwrap()).collect()
+    };
+    let narrow = entropies(20, judge(share_of_e), &["grpo.learning_rate=1e-2"]);
+    let before = weights(&planner);
+    let still = entropies(2, judge(|_| 1.0), &["grpo.learning_rate=1e-2"]);
+    assert!(before == weights(&planner) && still[0] < 0.95 * narrow[0], "{narrow:?} {still:?}");
+    let raised = entropies(8, judge(|_| 1.0), &["grpo.learning_rate=3e-3", "grpo.entropy_coef=0.5"]);
+    assert!((raised[0] - still[0]).abs() < 1e-9 && raised[7] > 1.02 * raised[0], "{narrow:?} {raised:?}");
 }
 
 /// The order of the data goes on where the last step ended, groups that teach nothing are left out, and only so many
@@ -402,7 +410,7 @@ fn corrections_multiply_the_gradient() {
     let toy = Toy::new();
     let samples = samples(&toy);
     let step = |more: &[&str]| {
-        let planner = quantized(&toy, Trainable::Lora(LoraSpec::default()), Quant::Kind(Kind::Q8_0));
+        let planner = quantized(&toy);
         let settings = settings(&[&["grpo.num_iterations=2", "grpo.learning_rate=1e-9"], more].concat());
         let mut trainer = Trainer::new(&planner, &settings, &samples, &[], judge(share_of_e), None).unwrap();
         let (report, groups) = trainer.step().unwrap();
@@ -442,4 +450,35 @@ fn corrections_multiply_the_gradient() {
             assert!((bound.grad_norm / off.grad_norm - want).abs() < 1e-4, "{mode} {low} {high}: {}", bound.grad_norm);
         }
     }
+}
+
+/// Prompts, format reward and accuracy all know how many plans are wanted.
+#[test]
+fn several_plans_are_asked_for_and_read() {
+    let toy = Toy::new();
+    let samples = samples(&toy);
+    let mut planner = planner(&toy, Trainable::Lora(LoraSpec::default()));
+    let settings = settings(&["grpo.num_answers=2", "grpo.reward=alphadrive"]);
+    let recipe = |plans| Judge::named("alphadrive", rewards::Recipe::text("alphadrive").unwrap(), plans).unwrap();
+    let one = Trainer::new(&planner, &settings, &samples, &[], recipe(2), None).err().unwrap();
+    assert!(one.message.contains("num_answers is 2, but the prompts ask for 1"), "{one}");
+    planner.prompts = planner.prompts.with_answers(2);
+    let mut trainer = Trainer::new(&planner, &settings, &samples, &[], recipe(2), None).unwrap();
+    let (report, groups) = trainer.step().unwrap();
+    assert_eq!((report.get("plans/parsed_ratio"), report.skipped), (Some(0.0), None));
+    let asked = planner.encoder.tokenizer.decode(&groups[0].prompt.ids, true);
+    assert!(asked.contains("2 plans") || asked.contains("2 different"), "{asked}");
+    let judge = recipe(2);
+    let speed = samples[0].labels.speed.unwrap();
+    let texts = [
+        "<think>x</think><answer>KEEP, STRAIGHT; STOP, STRAIGHT</answer>",
+        "<think>x</think><answer>KEEP, STRAIGHT</answer>",
+    ];
+    let scores = (judge.scoring)(&samples[0], &texts, &[9, 9]);
+    let of = |answer: usize, name: &str| {
+        let at = judge.names.iter().position(|known| known == name).unwrap();
+        scores[answer][at].as_ref().unwrap().value
+    };
+    assert_eq!((of(0, "format"), of(1, "format"), speed.as_str()), (1.0, 0.0, "KEEP"));
+    assert!(of(0, "speed") > 0.0 && of(0, "speed") < of(1, "speed"), "the set of two has an F1 of two thirds");
 }

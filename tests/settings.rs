@@ -267,6 +267,9 @@ fn settings_of_grpo_that_do_not_fit_are_refused_or_warned_about() {
     }
     let vespo = warnings(&[sequence, "grpo.loss_type=vespo", "grpo.importance_sampling_mode=token_mask"]);
     assert!(vespo.len() == 1 && vespo[0].contains("vespo"), "{vespo:?}");
+    let several = warnings(&["grpo.num_answers=2"]);
+    assert!(several.len() == 1 && several[0].contains("use alphadrive"), "{several:?}");
+    assert_eq!(warnings(&["grpo.num_answers=2", "grpo.reward=alphadrive"]), [""; 0]);
     let dropout = warnings(&["lora.lora_dropout=0.05"]);
     assert!(dropout.len() == 1 && dropout[0].contains("lora.lora_dropout is 0.05"), "{dropout:?}");
 }

@@ -187,6 +187,10 @@ section! {
         max_pixels: Option<u64> = None, or_none(count(784, 16_777_216));
         /// How much more often prompts with rare plans are drawn.
         class_balance: ClassBalance = ClassBalance::None, ClassBalance::rule();
+        /// Different plans that an answer must list, separated by semicolons (ours, for planning with alternatives): the
+        /// format reward wants exactly that many, accuracy counts an answer when one of them is right. Other verbs go on
+        /// asking for one.
+        num_answers: usize = 1, count(1, 20);
         /// Ask for reasoning before the answer.
         think: bool = true, switch();
         /// A checkpoint every so many steps.

@@ -51,7 +51,7 @@ use crate::{
     vlm::{Batch, ImageFeatures, Row, Targets, processor::Pixels},
 };
 use candle_core::DType;
-use data::Sample;
+use data::{Content, Sample};
 use draw::Drawn;
 use health::Health;
 use judge::Judge;
@@ -104,6 +104,15 @@ impl<'a> Trainer<'a> {
         }
         if grpo.beta > 0.0 && reference.is_none() {
             return Err(Failure::usage(format!("grpo.beta is {}, but there is no reference policy", grpo.beta)));
+        }
+        let asked = planner.prompts.answers();
+        if asked != grpo.num_answers {
+            let message = format!("grpo.num_answers is {}, but the prompts ask for {asked}", grpo.num_answers);
+            return Err(Failure::usage(message));
+        }
+        if let Some(sample) = train.iter().find(|s| asked > 1 && matches!(s.content, Content::Conversation { .. })) {
+            let message = format!("sample {} asks in its own words, not for {asked} plans", sample.id);
+            return Err(Failure::usage(message).hint("grpo.num_answers above 1 needs records with an ego state"));
         }
         let judge = match grpo.soft_cache_length {
             0 => judge,
@@ -250,7 +259,7 @@ impl<'a> Trainer<'a> {
         let grpo = &self.settings.grpo;
         let drawn = self.draw()?;
         let mut report = Report { lr: self.schedule.lr(self.state.step), ..Report::default() };
-        report.drawn(&drawn, grpo.dynamic_sample);
+        report.drawn(&drawn, grpo);
         if drawn.broken.is_none() {
             report.rewards(&self.judge.names, &self.compare(&drawn.all())?);
         }

@@ -64,6 +64,13 @@ impl Grpo {
                 LossType::Grpo | LossType::Sapo | LossType::Luspo => {}
             }
         }
+        if self.num_answers > 1 && self.reward == "meta-action" {
+            out.push(
+                "grpo.reward=meta-action counts answers with exactly one label of an axis, grpo.num_answers asks for \
+                 more: use alphadrive, or a recipe with plan_set_f1"
+                    .into(),
+            );
+        }
         if lora_dropout > 0.0 {
             out.push(format!(
                 "lora.lora_dropout is {lora_dropout}, but grpo trains without dropout: a ratio between two random \

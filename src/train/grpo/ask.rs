@@ -2,7 +2,7 @@
 
 use super::{
     judge::Judge,
-    report::{plan, right},
+    report::{plans, right},
     rollout::{self, Prompt, Sampling},
     setup,
 };
@@ -48,10 +48,10 @@ pub(super) fn evaluate(
             judge.score(&mut group);
             let sample = group.prompt.sample;
             for answer in &group.answers {
-                let plan = plan(&answer.text);
+                let plans = plans(&answer.text, grpo.num_answers);
                 asked.samples += 1.0;
-                asked.parsed += f64::from(plan.is_some());
-                asked.right += f64::from(plan.is_some_and(|plan| right(sample, plan)));
+                asked.parsed += f64::from(plans.is_some());
+                asked.right += f64::from(plans.is_some_and(|plans| right(sample, &plans)));
                 asked.tokens += answer.ids.len() as f64;
                 for ((name, weight), score) in judge.names.iter().zip(&judge.weights).zip(&answer.scores) {
                     let Some(score) = score else { continue };

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    settings::Grpo,
     train::{
         metrics::Metrics,
         progress::{self, Progress},
@@ -18,7 +19,7 @@ use crate::{
 use data::Sample;
 use scene::{
     MetaAction,
-    parse::{Mode, parse},
+    parse::{Mode, answers, blocks, parse},
 };
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, time::Instant};
@@ -55,17 +56,17 @@ impl Report {
     }
 
     /// What was drawn: how much of it, lengths of the answers, and the plans in them.
-    pub(super) fn drawn(&mut self, drawn: &Drawn, dynamic: bool) {
+    pub(super) fn drawn(&mut self, drawn: &Drawn, grpo: &Grpo) {
         self.ids = drawn.groups.iter().map(|group| group.prompt.sample.id.clone()).collect();
-        if dynamic {
+        if grpo.dynamic_sample {
             self.put("resample/drawn_groups", drawn.prompts as f64);
             self.put("resample/discarded_groups", drawn.discarded.len() as f64);
             self.put("resample/capped", f64::from(drawn.capped));
         }
-        self.answers(&drawn.all());
+        self.answers(&drawn.all(), grpo.num_answers);
     }
 
-    fn answers(&mut self, groups: &[&Group]) {
+    fn answers(&mut self, groups: &[&Group], wanted: usize) {
         let answers: Vec<&Answer> = groups.iter().flat_map(|group| &group.answers).collect();
         let n = answers.len().max(1) as f64;
         let lengths = |ended: bool| -> Vec<f64> {
@@ -80,10 +81,10 @@ impl Report {
         self.put("completions/clipped_ratio", 1.0 - ended.len() as f64 / n);
         let (mut parsed, mut correct, mut found) = (0.0, 0.0, Vec::new());
         for (group, answer) in groups.iter().flat_map(|group| group.answers.iter().map(move |answer| (group, answer))) {
-            let Some(plan) = plan(&answer.text) else { continue };
+            let Some(plans) = plans(&answer.text, wanted) else { continue };
             parsed += 1.0;
-            correct += f64::from(right(group.prompt.sample, plan));
-            found.push(plan.to_string());
+            correct += f64::from(right(group.prompt.sample, &plans));
+            found.push(plans.iter().map(MetaAction::to_string).collect::<Vec<_>>().join("; "));
         }
         self.put("plans/parsed_ratio", parsed / n);
         self.put("plans/accuracy", correct / n);
@@ -153,15 +154,20 @@ impl Report {
     }
 }
 
-/// The plan in an answer, strictly read.
-pub(super) fn plan(text: &str) -> Option<MetaAction> {
-    parse(text, Mode::Strict).ok().map(|plan| plan.action)
+/// The plan in an answer, or the plans where several are wanted, strictly read.
+pub(super) fn plans(text: &str, wanted: usize) -> Option<Vec<MetaAction>> {
+    match wanted {
+        1 => parse(text, Mode::Strict).ok().map(|plan| vec![plan.action]),
+        _ => blocks(text).and_then(|blocks| answers(blocks.answer, wanted)).ok(),
+    }
 }
 
-/// Whether a plan is the labelled one on every axis that is known.
-pub(super) fn right(sample: &Sample, plan: MetaAction) -> bool {
-    sample.labels.speed.is_none_or(|speed| speed == plan.speed)
-        && sample.labels.path.is_none_or(|path| path == plan.path)
+/// Whether a plan among these is the labelled one on every axis that is known.
+pub(super) fn right(sample: &Sample, plans: &[MetaAction]) -> bool {
+    let labels = &sample.labels;
+    plans.iter().any(|plan| {
+        labels.speed.is_none_or(|speed| speed == plan.speed) && labels.path.is_none_or(|path| path == plan.path)
+    })
 }
 
 /// Part that the most common of some items has; 0 without any.
