@@ -128,7 +128,7 @@ fn message(fields: &[(u64, Field)]) -> Vec<u8> {
             Field::Bytes(_) => 2,
             Field::Float(_) => 5,
         };
-        varint(&mut out, number << 3 | wire);
+        varint(&mut out, (number << 3) | wire);
         match field {
             Field::Varint(x) => varint(&mut out, *x),
             Field::Double(x) => out.extend(x.to_le_bytes()),
@@ -181,7 +181,7 @@ fn records(mut bytes: &[u8]) -> Vec<&[u8]> {
 /// CRC-32C (Castagnoli), rotated and shifted so that a CRC of data with CRCs in it stays a good one.
 fn masked_crc(bytes: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 })
     };
     let crc = !bytes.iter().fold(!0, step);
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
@@ -199,7 +199,7 @@ mod tests {
         let unmasked = |bytes: &[u8]| masked_crc(bytes).wrapping_sub(0xa282_ead8).rotate_left(15);
         assert_eq!(unmasked(b"123456789"), 0xe306_9283);
         assert_eq!(unmasked(&[0; 32]), 0x8a91_36aa);
-        // What TensorFlow's own writer makes of Event(wall_time=1.5, step=300, summary={a: 0.25}).
+        // Event(wall_time=1.5, step=300, summary={train/a: 0.25}) by hand from the definition of the messages.
         let want = [
             &[9u8, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 16, 0xac, 2, 42, 16, 10, 14, 10, 7][..],
             b"train/a",

@@ -352,7 +352,7 @@ pub(super) fn frozen(hidden: &Tensor, head: &Weight, targets: &[u32], temperatur
         sums.push(lse);
     }
     let (lse, entropy) = (Tensor::cat(&sums, 0)?, Tensor::cat(&entropies, 0)?); // (R, 1)
-    let both = Tensor::cat(&[&Tensor::cat(&logps, 0)?, &entropy], 1)?.t()?;
+    let both = Tensor::cat(&[&Tensor::cat(&logps, 0)?, &entropy], 0)?.reshape((2, hidden.dim(0)?))?;
     known("token-logps", hidden, both, move |x, g| {
         let g = (g.to_dtype(DType::F32)? / pieces.temperature)?;
         let (g, by_entropy) = (g.get(0)?.unsqueeze(1)?, g.get(1)?.unsqueeze(1)?); // (R, 1)
