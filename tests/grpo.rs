@@ -342,8 +342,10 @@ fn every_loss_moves_the_policy() {
         assert!(groups.iter().flat_map(|group| &group.answers).all(|answer| answer.ids.len() >= 4));
         seen.push(report.loss);
     }
+    // Answers of one length, the longest, for which the means of grpo, bnpo, dr_grpo and dapo are the same.
     seen.sort_by(f64::total_cmp);
-    assert!(seen.windows(2).all(|pair| pair[0] != pair[1]), "two losses are the same: {seen:?}");
+    seen.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+    assert_eq!(seen.len(), 7, "{seen:?}");
 }
 
 /// With nothing to choose between, the entropy bonus alone makes the answers of a policy that narrowed varied again.
