@@ -152,7 +152,6 @@ pub fn sample<'a>(
         min_new_tokens: sampling.min_new_tokens,
         eos: tokenizer.eos().to_vec(),
         logp_temperature: sampling.params.temperature,
-        ..GenerateOptions::default()
     };
     let drawn = planner.vlm.generate(&batch, images.as_ref(), &options, &mut sampler, &mut |_| Flow::Continue)?;
     let mut answers = drawn.into_iter().map(|row| Answer {
