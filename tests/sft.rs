@@ -48,6 +48,7 @@ fn cut_everywhere(sets: &[&str]) {
         toy.run(&["sft", "--resume", &toy.text(&name)]).ok();
         assert_same(&format!("cut after step {k}"), &all.join("ckpt"), &cut.join("ckpt"));
         assert_eq!(lines, std::fs::read(cut.join("metrics.jsonl")).unwrap(), "metrics of the run cut after step {k}");
+        toy::events::assert_events(&cut);
     }
     assert_eq!(metrics(&all).iter().filter(|line| line.get("loss").is_some()).count(), 6);
 }

@@ -67,6 +67,8 @@ pub struct Asked<'a> {
     pub at: Option<usize>,
     /// Generated tokens of the completion, if the caller counted them.
     pub tokens: Option<usize>,
+    /// Different plans that the completion was asked for, 1 as a rule.
+    pub plans: usize,
     /// Values for [`Term::settings`], in that order; those missing at the end are the defaults.
     pub values: &'a [f64],
 }
@@ -74,7 +76,7 @@ pub struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// The texts alone, every setting at its default.
     pub fn new(completion: &'a str, reference: &'a Reference, group: &'a [&'a str]) -> Self {
-        Asked { completion, reference, group, at: None, tokens: None, values: &[] }
+        Asked { completion, reference, group, at: None, tokens: None, plans: 1, values: &[] }
     }
 
     /// The value of the `index`-th of a term's settings.

@@ -59,7 +59,7 @@ pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
         return Err(Failure::usage("no training data").hint("give --data FILE or set data.train"));
     }
     let recipe = judge::text(&grpo.reward)?;
-    let judge = Judge::named(&grpo.reward, &recipe)?;
+    let judge = Judge::named(&grpo.reward, &recipe, grpo.num_answers)?;
     let device = settings.model.device.open()?;
     let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
     let start = Start::here("grpo", grpo.seed, &device::name(&device), threads);
@@ -82,8 +82,13 @@ pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
     for note in run.iter().flat_map(|run| &run.notes) {
         progress.note(note);
     }
+    let dropout = if settings.model.train == Train::Lora { settings.lora.lora_dropout } else { 0.0 };
+    for warning in grpo.warnings(dropout) {
+        progress.note(&format!("warning: {warning}"));
+    }
     let source = training::source(&settings, run.as_ref().and_then(|run| run.from.as_ref()))?;
-    let language = Language::load(&source, None, grpo.max_pixels)?;
+    let mut language = Language::load(&source, None, grpo.max_pixels)?;
+    language.prompts = language.prompts.with_answers(grpo.num_answers);
     let train = labelled(&language, &settings, &settings.data.train)?;
     // Held-out records are looked over now, not when the first evaluation comes.
     let val = match settings.data.val.is_empty() {
@@ -91,7 +96,8 @@ pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
         false => labelled(&language, &settings, &settings.data.val).map_err(|e| e.context("data.val"))?,
     };
     let trained = training::trainable(&settings, grpo.seed);
-    let planner = training::load(&settings, &source, &device, trained, grpo.max_pixels, shared.note())?;
+    let mut planner = training::load(&settings, &source, &device, trained, grpo.max_pixels, shared.note())?;
+    planner.prompts = planner.prompts.with_answers(grpo.num_answers);
     let reference = reference(&settings, &device, shared.note())?;
     let mut trainer = Trainer::new(&planner, &settings, &train.samples, &val.samples, judge, reference)?;
     if !shared.quiet && !args.json {

@@ -12,7 +12,7 @@ mod sft;
 mod source;
 
 pub use draft::{Draft, Origin, Origins};
-pub use grpo::{Aggregation, Grpo, LossType, ScaleRewards};
+pub use grpo::{Aggregation, Grpo, ImportanceSamplingLevel, ImportanceSamplingMode, LossType, ScaleRewards};
 pub use sft::{Augment, Auxiliary, Checkpointing, ClassBalance, Lora, LrScheduler, Sft};
 pub use source::{Data, Dtype, Model, Quant, Train};
 
@@ -165,13 +165,7 @@ impl Settings {
             );
             return Err(Failure::usage(message).hint(format!("use model.train=full or vision, or {key}=0")));
         }
-        if grpo.warmup_steps > grpo.max_steps {
-            let message =
-                format!("grpo.warmup_steps is {} but grpo.max_steps is only {}", grpo.warmup_steps, grpo.max_steps);
-            return Err(
-                Failure::usage(message).hint("the learning rate would never reach its peak: lower warmup_steps")
-            );
-        }
+        grpo.check()?;
         let evaluated = [("sft", sft.eval_steps), ("grpo", grpo.eval_steps)];
         if let Some((section, steps)) = evaluated.into_iter().find_map(|(s, steps)| Some((s, steps?)))
             && data.val.is_empty()

@@ -24,3 +24,4 @@ pub mod sight;
 pub mod signals;
 pub mod snapshot;
 pub mod survey;
+pub mod tensorboard;

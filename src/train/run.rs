@@ -1,7 +1,7 @@
 //! The run folder: who may write it, what is in it, and how a run is continued.
 //!
 //! ```text
-//! runs/NAME/  run.json  config.toml (resolved)  metrics.jsonl  lock  ckpt/step-000120/...
+//! runs/NAME/  run.json  config.toml (resolved)  metrics.jsonl  events.out.tfevents.*  lock  ckpt/step-000120/...
 //! ```
 //! A new run refuses a folder that already holds one with a checkpoint; a resumed run refuses settings that would change its result.
 

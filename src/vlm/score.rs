@@ -35,8 +35,8 @@ impl Targets {
 }
 
 impl Vlm {
-    /// Log-probability (with gradient) and entropy (without) of each target under
-    /// `softmax(logits / temperature)`; hidden `(B, T, H)`, `rows` flat indices into B*T. Both results `(R)`, f32.
+    /// Log-probability of each target and entropy in nats under `softmax(logits / temperature)`, both with gradients;
+    /// hidden `(B, T, H)`, `rows` flat indices into B*T. Both results `(R)`, f32.
     pub fn token_logps(
         &self,
         hidden: &Tensor,

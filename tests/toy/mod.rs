@@ -1,6 +1,8 @@
 //! A toy planner, toy records and the program to run on them, for the tests of the binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, missing_docs)]
 
+pub mod events;
+
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,

@@ -30,6 +30,8 @@ pub struct Recipe {
     pub about: String,
     /// At least one; names differ.
     rewards: Vec<Reward>,
+    /// Different plans that completions are asked for.
+    plans: usize,
 }
 
 /// One summand: a product of terms.
@@ -105,6 +107,12 @@ impl Recipe {
         parse::recipe(name, text)
     }
 
+    /// The same for completions that are asked for so many different plans.
+    pub fn asking(mut self, plans: usize) -> Recipe {
+        self.plans = plans;
+        self
+    }
+
     /// Names and weights of the rewards, in order.
     pub fn rewards(&self) -> impl Iterator<Item = (&str, f64)> {
         self.rewards.iter().map(|r| (r.name.as_str(), r.weight))
@@ -128,6 +136,7 @@ impl Recipe {
             let asked = Asked {
                 at: Some(at),
                 tokens: tokens.and_then(|t| t.get(at).copied()),
+                plans: self.plans,
                 ..Asked::new(completion, reference, group.texts)
             };
             let score = |r: &Reward| Some((r.name.clone(), r.weight, r.score(&asked)?));

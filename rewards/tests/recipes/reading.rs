@@ -131,3 +131,22 @@ proptest! {
         }
     }
 }
+
+/// The form of several plans is exactly that many different ones; the F1 of labels takes them as a set.
+#[test]
+fn several_plans() {
+    let recipe = Recipe::named("alphadrive").unwrap();
+    let text = |body: &str| format!("<think>The road is clear.</think><answer>{body}</answer>");
+    let score = |plans: usize, body: &str, name: &str| {
+        let text = text(body);
+        let totals = recipe.clone().asking(plans).score_group(&[text.as_str()], &keep_straight());
+        totals[0].terms.iter().find(|(known, ..)| known == name).unwrap().2.clone()
+    };
+    let list = "STOP, STRAIGHT; KEEP, STRAIGHT";
+    assert_eq!([1, 2, 3].map(|plans| score(plans, list, "format").value), [1.0, 1.0, 0.0]);
+    assert_eq!([1, 2].map(|plans| score(plans, "KEEP, STRAIGHT", "format").value), [1.0, 0.0]);
+    assert!(score(2, "KEEP, STRAIGHT; KEEP, STRAIGHT", "format").why.contains("2 different ones are wanted"));
+    let f1 = |score: rewards::Score| score.parts.iter().find(|(name, _)| name == "speed_f1").unwrap().1;
+    assert!((f1(score(2, list, "speed")) - 2.0 / 3.0).abs() < 1e-12);
+    assert_eq!(f1(score(1, "KEEP, STRAIGHT", "speed")), 1.0);
+}

@@ -21,12 +21,12 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// The recipe of a name or TOML file, with its text ([`text`]).
+    /// The recipe of a name or TOML file, with its text ([`text`]), for answers that are asked for so many plans.
     ///
     /// # Errors
     /// Exit 2 for a recipe that is not valid.
-    pub fn named(recipe: &str, text: &str) -> Result<Self> {
-        let parsed = Recipe::parse(recipe, text);
+    pub fn named(recipe: &str, text: &str, plans: usize) -> Result<Self> {
+        let parsed = Recipe::parse(recipe, text).map(|recipe| recipe.asking(plans));
         parsed.map(Self::of).map_err(|e| Failure::usage(e.to_string()).hint("rewards/recipes holds recipes that work"))
     }
 

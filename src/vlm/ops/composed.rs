@@ -290,15 +290,13 @@ pub fn embedding(ids: &[u32], table: &Tensor) -> Result<Tensor> {
 
 /// Log-probability of each target and entropy of each distribution, from hidden states and the output head.
 ///
-/// hidden `(R, H)`, head `(V, H)`, targets of length R; returns (log-probabilities `(R)`, entropies `(R)`,
-/// the latter without gradient), both f32, of `softmax(hidden @ head.T / temperature)`. Only a chunk of
-/// `(chunk, V)` logits may exist at a time in the fused version.
+/// hidden `(R, H)`, head `(V, H)`, targets of length R; returns (log-probabilities `(R)`, entropies `(R)`), both f32, of
+/// `softmax(hidden @ head.T / temperature)`. Only a chunk of `(chunk, V)` logits may exist at a time in the fused version.
 pub fn token_logps(hidden: &Tensor, head: &Tensor, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
     let logits = (linear(hidden, head)?.to_dtype(DType::F32)? / temperature)?;
     let logp = log_softmax(&logits, D::Minus1)?; // (R, V)
     let targets = Tensor::new(targets, hidden.device())?.unsqueeze(1)?;
     let chosen = logp.gather(&targets, 1)?.squeeze(1)?;
-    let detached = logp.detach();
-    let entropy = (detached.exp()? * &detached)?.sum(D::Minus1)?.neg()?;
+    let entropy = (logp.exp()? * &logp)?.sum(D::Minus1)?.neg()?;
     Ok((chosen, entropy))
 }
