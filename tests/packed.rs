@@ -54,7 +54,7 @@ fn groups(family: &Path, vlm: &Vlm) -> Vec<Group> {
             weights: Stream::new(4, file).normals(lengths.iter().sum(), 1.),
         }
     };
-    [("case_single.safetensors", &[5, 1, 9, 1, 70][..]), ("case_multi.safetensors", &[2, 12, 3])].map(group).into()
+    [("case_single.safetensors", &[5, 1, 9, 1, 70][..]), ("case_multi.safetensors", &[2, 12, 3][..])].map(group).into()
 }
 
 impl Group {
@@ -68,8 +68,8 @@ impl Group {
 
     fn repeated(&self, vlm: &Vlm) -> (Batch, Targets) {
         let rows: Vec<Vec<u32>> = self.answers.iter().map(|ids| [&self.ids[..], ids].concat()).collect();
-        let row = |(ids, own): (&'_ _, &Vec<u32>)| Row::new(ids, &self.visuals).written(own.len());
-        let rows: Vec<Row> = rows.iter().map(Vec::as_slice).zip(&self.answers).map(row).collect();
+        let rows = rows.iter().zip(&self.answers);
+        let rows: Vec<Row> = rows.map(|(ids, own)| Row::new(ids, &self.visuals).written(own.len())).collect();
         let batch = Batch::right_padded(vlm.config(), &rows, 0).unwrap();
         let targets = Targets::select(&batch, |_, token| token >= self.ids.len());
         (batch, targets)
@@ -122,7 +122,12 @@ fn values(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-fn compare(trainable: impl Fn() -> Trainable, quant: Option<Kind>, tolerance: f32) {
+/// How far apart they may be, of the largest: log-probabilities here are up to 22 from 0, where f32 has steps of 2e-6 (1e-7
+/// of it; measured 5.3e-7), gradients are sums over hundreds of tokens (measured 6e-6).
+const LOGPS: f32 = 1e-6;
+const GRADIENTS: f32 = 1e-5;
+
+fn compare(trainable: impl Fn() -> Trainable, quant: Option<Kind>) {
     for family in support::families() {
         let vlm = load(&family, trainable(), quant);
         for group in groups(&family, &vlm) {
@@ -130,12 +135,12 @@ fn compare(trainable: impl Fn() -> Trainable, quant: Option<Kind>, tolerance: f3
             for checkpointing in [false, true] {
                 let what = format!("{} checkpointing {checkpointing}", family.display());
                 let (got, gradients) = group.learn(&vlm, group.packed(&vlm), checkpointing);
-                let off = got.iter().zip(&want).fold(0f32, |off, (a, b)| off.max((a - b).abs()));
-                assert!(off <= tolerance, "{what}: log-probabilities are {off:e} apart");
+                let off = apart(&got, &want);
+                assert!(off <= LOGPS, "{what}: log-probabilities are {off:e} apart");
                 assert_eq!(gradients.len(), vlm.vars().len(), "{what}: every tensor has a gradient");
                 for (name, want) in want_gradients.iter() {
                     let off = apart(&values(gradients.get(name).unwrap()), &values(want));
-                    assert!(off <= tolerance, "{what}: {name} is {off:e} apart");
+                    assert!(off <= GRADIENTS, "{what}: {name} is {off:e} apart");
                 }
             }
         }
@@ -144,28 +149,28 @@ fn compare(trainable: impl Fn() -> Trainable, quant: Option<Kind>, tolerance: f3
 
 #[test]
 fn full_training() {
-    compare(|| Trainable::All, None, 1e-5);
+    compare(|| Trainable::All, None);
 }
 
 #[test]
 fn the_tower_alone() {
-    compare(|| Trainable::Matching(r"visual\.".into()), None, 1e-5);
+    compare(|| Trainable::Matching(r"visual\.".into()), None);
 }
 
 #[test]
 fn adapters_everywhere() {
-    compare(lora, None, 1e-5);
+    compare(lora, None);
 }
 
 #[test]
 fn adapters_on_a_quantized_base() {
-    compare(lora, Some(Kind::Q8_0), 1e-5);
+    compare(lora, Some(Kind::Q8_0));
 }
 
 #[test]
 fn on_other_devices() {
     let _only = Only::here();
-    compare(|| Trainable::All, None, 1e-5);
+    compare(|| Trainable::All, None);
 }
 
 #[test]
