@@ -216,6 +216,7 @@ fn attention_matches() {
                     let end = cu.iter().position(|&edge| edge > query).unwrap();
                     (cu[end - 1], cu[end])
                 }
+                Mask::Tails { .. } => unreachable!("has a test of its own"),
             };
             let dims = [b, t, n, d, s, kv];
             true_to(&what, &vars, pair, &|x| oracle::attention(&x[0], &x[1], &x[2], dims, scale, &visible));
