@@ -221,10 +221,45 @@ fn attention_matches() {
                     let end = cu.iter().position(|&edge| edge > query).unwrap();
                     (cu[end - 1], cu[end])
                 }
+                Mask::Tails { .. } => unreachable!("has a test of its own"),
             };
             let dims = [b, t, n, d, s, kv];
             true_to(&what, &vars, pair, &|x| oracle::attention(&x[0], &x[1], &x[2], dims, scale, &visible));
         }
+    }
+}
+
+/// A prompt and its tails in one row: both forms against plain causal attention of each tail behind its prompt.
+#[test]
+fn attention_of_tails_matches() {
+    let mut random = Random::new(14);
+    for case in 0..30 {
+        let (ratio, kv) = (random.pick(&[1, 2, 3, 7]), 1 + random.below(2));
+        let (n, d) = (ratio * kv, random.pick(&[1, 3, 16, 20]));
+        let mut cu = vec![random.pick(&[1, 2, 30, 64, 65, 130])];
+        for _ in 0..random.below(6) {
+            cu.push(cu[cu.len() - 1] + random.pick(&[0, 1, 1, 2, 30, 64, 100]));
+        }
+        let t = cu[cu.len() - 1];
+        let vars = [random.var(&[1, t, n, d]), random.var(&[1, t, kv, d]), random.var(&[1, t, kv, d])];
+        let mask = Mask::Tails { cu: cu.clone() };
+        let apart = |v: &[Tensor]| {
+            let prompt = cu[0];
+            let part = |x: &Tensor, from: usize, to: usize| x.narrow(1, from, to - from);
+            let behind =
+                |x: &Tensor, from: usize, to: usize| Tensor::cat(&[part(x, 0, prompt)?, part(x, from, to)?], 1);
+            let causal = |offset: usize| Mask::Causal { offset, start: vec![0] };
+            let first = |x: &Tensor| part(x, 0, prompt);
+            let mut all = vec![composed::attention(&first(&v[0])?, &first(&v[1])?, &first(&v[2])?, &causal(0), 0.3)?];
+            for edge in cu.windows(2).filter(|edge| edge[0] < edge[1]) {
+                let (q, k) = (part(&v[0], edge[0], edge[1])?, behind(&v[1], edge[0], edge[1])?);
+                all.push(composed::attention(&q, &k, &behind(&v[2], edge[0], edge[1])?, &causal(prompt), 0.3)?);
+            }
+            Tensor::cat(&all, 1)
+        };
+        let what = format!("case {case}: n {n} kv {kv} d {d} {cu:?}");
+        same(&what, &vars, &|v| ops::attention(&v[0], &v[1], &v[2], &mask, 0.3), &apart);
+        same(&what, &vars, &|v| composed::attention(&v[0], &v[1], &v[2], &mask, 0.3), &apart);
     }
 }
 
@@ -486,6 +521,9 @@ fn wrong_shapes_are_errors_that_name_them() {
     let k = t(&[1, 2, 1, 4]);
     says(ops::attention(&q, &k, &k, &Mask::Causal { offset: 1, start: vec![0] }, 1.), "3 keys");
     says(ops::attention(&q, &k, &k, &Mask::Segments { cu: vec![0, 1] }, 1.), "[0, 1]");
+    for cu in [vec![], vec![0, 2], vec![1, 3], vec![2, 1, 2]] {
+        says(ops::attention(&q, &k, &k, &Mask::Tails { cu: cu.clone() }, 1.), &format!("{cu:?}"));
+    }
     let prompt =
         |slots: &[usize], d| [ops::Shared { keys: t(&[7, 1, d]), values: t(&[7, 1, d]), slots: slots.to_vec() }];
     let shared = |slots: &[usize], d, len| ops::shared_attention(&q, &k, &k, &prompt(slots, d), len, 1.);

@@ -262,6 +262,10 @@ fn bench_model(toy: &Toy) {
         "rollouts_8x64",
         "sft_lora_step_2x384",
         "sft_full_step_2x384",
+        "grpo_step_8x64",
+        "grpo_step_8x64.rollout",
+        "grpo_step_8x64.score",
+        "grpo_step_8x64.update",
     ];
     assert_eq!(names, wanted);
     let two = toy.run(&[&shape[..], &["--items", "text_256_24"]].concat()).ok();

@@ -48,7 +48,7 @@ use crate::{
     error::{Failure, Kind, Result},
     policy::Planner,
     settings::Settings,
-    vlm::{Batch, ImageFeatures, Row, Targets, processor::Pixels},
+    vlm::{Batch, Row, Targets, processor::Pixels},
 };
 use candle_core::DType;
 use data::{Content, Sample};
@@ -342,12 +342,11 @@ impl<'a> Trainer<'a> {
         report: &mut Report,
     ) -> Result<Result<Gradients, String>> {
         let (vlm, grpo) = (&self.planner.vlm, &self.settings.grpo);
-        let (batch, targets) = rows(self.planner, prompt, answers)?;
+        let (batch, targets) = packed(self.planner, prompt, answers)?;
         let images = match Pixels::concat(&prompt.pixels)? {
             Some((values, grids)) => Some(vlm.encode_images(&values, &grids)?), // with gradients
             None => prompt.images.clone(),
         };
-        let images = images.map(|one| ImageFeatures::concat(&vec![&one; answers.len()])).transpose()?;
         let checkpointing = grpo.gradient_checkpointing.on(vlm.parameter_count());
         let pass = Pass { vlm, batch: &batch, images: images.as_ref(), vars: vlm.vars(), checkpointing };
         let mut broken = None;
@@ -398,16 +397,15 @@ fn remember(answers: &mut [&mut Answer], logps: &[f32]) {
     }
 }
 
-/// Right-padded rows of a prompt and its answers, and the places that score the answers' tokens.
+/// A prompt and its answers in one row, and the places that score the answers' tokens.
 ///
 /// # Errors
-/// Rows that do not fit the model.
-pub fn rows(planner: &Planner, prompt: &Prompt, answers: &[&mut Answer]) -> Result<(Batch, Targets)> {
-    let ids: Vec<Vec<u32>> = answers.iter().map(|answer| [&prompt.ids[..], &answer.ids].concat()).collect();
-    let visuals = prompt.visuals();
-    let rows: Vec<Row> =
-        ids.iter().zip(answers).map(|(ids, answer)| Row::new(ids, &visuals).written(answer.ids.len())).collect();
-    let batch = Batch::right_padded(planner.vlm.config(), &rows, planner.encoder.tokenizer.pad())?;
-    let targets = Targets::select(&batch, |_, token| token >= prompt.ids.len());
+/// A prompt or answers that do not fit the model.
+fn packed(planner: &Planner, prompt: &Prompt, answers: &[&mut Answer]) -> Result<(Batch, Targets)> {
+    let (config, visuals) = (planner.vlm.config(), prompt.visuals());
+    let alone = Batch::right_padded(config, &[Row::new(&prompt.ids, &visuals)], planner.encoder.tokenizer.pad())?;
+    let tails: Vec<&[u32]> = answers.iter().map(|answer| answer.ids.as_slice()).collect();
+    let batch = Batch::packed(config, &alone, &tails)?;
+    let targets = Targets::tails(&batch);
     Ok((batch, targets))
 }
