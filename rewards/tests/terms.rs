@@ -211,14 +211,16 @@ proptest! {
 fn outcomes_that_are_no_numbers_count_nothing() {
     let text = |a: MetaAction| Plan::new("why", a).unwrap().render(true);
     for bad in [f64::NAN, f64::INFINITY, -1.0, 7.0] {
-        let outcomes = Outcomes::new(|_| Outcome { driving: bad, pdms: Some(bad), as_said: true, ..Outcome::default() });
+        let outcomes =
+            Outcomes::new(|_| Outcome { driving: bad, pdms: Some(bad), as_said: true, ..Outcome::default() });
         let reference = driven::with(Reference::default(), outcomes);
         for name in ["driving", "pdms"] {
             let value = term(name).unwrap().score(&text(MetaAction::KEEP_STRAIGHT), &reference, &[]).unwrap().value;
             assert_eq!(value, if bad == 7.0 { 1.0 } else { 0.0 }, "{name} of {bad}");
         }
     }
-    let some = Outcomes::new(|a| Outcome { pdms: (a != MetaAction::KEEP_STRAIGHT).then_some(1.0), ..Outcome::default() });
+    let some =
+        Outcomes::new(|a| Outcome { pdms: (a != MetaAction::KEEP_STRAIGHT).then_some(1.0), ..Outcome::default() });
     let reference = driven::with(Reference::default(), some);
     for text in MetaAction::all().map(text).chain([String::new()]) {
         assert!(term("driving").unwrap().score(&text, &reference, &[]).is_some());

@@ -13,6 +13,7 @@
 //! 5. A reward, loss or gradient that is not finite skips the update instead of being trained on.
 
 mod ask;
+pub mod driven;
 mod health;
 pub mod judge;
 mod padded;
@@ -239,6 +240,7 @@ impl<'a> Trainer<'a> {
         let n = grpo.prompts_per_step as u64;
         let picked: Vec<&'a Sample> =
             (step * n..(step + 1) * n).map(|position| &self.train[self.order.at(position)]).collect();
+        self.judge.prepare(&picked);
         let prompts = Prompt::of(self.planner, self.features.as_mut(), &picked, grpo.think)?;
         let mut groups = rollout::sample(self.planner, prompts, &self.sampling, step)?;
         let mut report = Report { lr: self.schedule.lr(step), ..Report::default() };

@@ -1,6 +1,6 @@
 //! Driving a plan of words out, from a moment of a drive, among traffic that reacts.
 
-use scene::MetaAction;
+use scene::{MetaAction, Trajectory};
 use sim::{
     Batch,
     describe::driven,
@@ -26,6 +26,8 @@ pub struct Rolled {
     pub progress: f64,
     /// Share of the way that was outside the lanes of the route.
     pub outside: f64,
+    /// Poses half a second apart, seen from ego at the moment.
+    pub future: Trajectory,
     /// What was driven, in words.
     pub action: MetaAction,
 }
@@ -103,11 +105,13 @@ fn finish(before: &Batch, after: &Batch, ego: Vec<[f32; 4]>) -> Option<Rolled> {
     let outside = f64::from(to.head.outside - from.head.outside);
     let future: Vec<[f32; 3]> = ego.iter().skip(5).step_by(5).map(|p| [p[0], p[1], p[2]]).collect();
     let now = [from.x[0], from.y[0], from.heading[0]];
+    let told = driven(from.world, now, from.v[0], &future).ok()?;
     Some(Rolled {
         events,
         progress: f64::from(to.s[0] - from.s[0]).max(0.0),
         outside: if moved > 0.5 { (outside / moved).clamp(0.0, 1.0) } else { 0.0 },
-        action: driven(from.world, now, from.v[0], &future).ok()?.action,
+        future: told.future,
+        action: told.action,
         ego,
     })
 }

@@ -52,8 +52,10 @@ pub fn scene(drive: &ExpertDrive, recorded: &Recorded) -> Option<Scene> {
         let heading = sim::math::atan2(route.sin[i], route.cos[i]);
         Pose::new(f64::from(route.x[i]), f64::from(route.y[i]), f64::from(heading))
     });
-    let lanes: BTreeSet<usize> = range.clone().filter(|&i| route.lane[i] != NO_LANE).map(|i| route.lane[i] as usize).collect();
-    let route_lane_ids = beside(road, &lanes).into_iter().map(|l| l.to_string()).filter(|id| known.contains(id.as_str()));
+    let lanes: BTreeSet<usize> =
+        range.clone().filter(|&i| route.lane[i] != NO_LANE).map(|i| route.lane[i] as usize).collect();
+    let route_lane_ids =
+        beside(road, &lanes).into_iter().map(|l| l.to_string()).filter(|id| known.contains(id.as_str()));
     let step = now.head.step as i64;
     let ego = status(drive.past.last()?, step);
     let history: Vec<EgoStatus> = (0..PAST)
@@ -151,7 +153,13 @@ fn outline(road: &Road, samples: std::ops::RangeInclusive<usize>, half: f32, mor
     }
     let side = |half: f32| {
         kept.iter().map(move |&k| {
-            let along = if k == first { -more } else if k == last { more } else { 0.0 };
+            let along = if k == first {
+                -more
+            } else if k == last {
+                more
+            } else {
+                0.0
+            };
             let (cos, sin) = (road.cos[k], road.sin[k]);
             [f64::from(road.x[k] + along * cos - half * sin), f64::from(road.y[k] + along * sin + half * cos)]
         })
