@@ -33,7 +33,7 @@ fn the_expert_s_plan_is_among_the_best_and_a_collision_near_nothing() {
                     family.name
                 );
                 if outcome.cost.starts_with("collision") {
-                    assert!(outcome.driving < 0.07, "{}: {outcome:?}", family.name);
+                    assert!(outcome.driving < 0.07 && pdms == 0.0, "{}: {outcome:?}", family.name);
                     crashes += 1;
                 }
                 any += outcome.driving / 20.0;

@@ -15,7 +15,7 @@ use ::scene::{MetaAction, Trajectory};
 use data::Sample;
 use rewards::{
     Outcome, Outcomes,
-    pdm::{Compat, Filter, MetricCache, PdmError, Proposal, Version, Workspace, score_batch},
+    pdm::{Compat, Filter, MetricCache, PdmError, Proposal, Scores, Version, Workspace, score_batch},
 };
 use roll::{Recorded, Rolled, roll};
 use sim::moment::ExpertDrive;
@@ -45,7 +45,11 @@ pub fn of_moment(drive: &ExpertDrive, recorded: &Recorded) -> Option<Outcomes> {
     Some(Outcomes::new(|plan| plans.iter().position(|p| *p == plan).map_or_else(Outcome::default, |i| outcomes[i])))
 }
 
-/// PDM scores of some drives from the moment of a scene: EPDMS without extended comfort, what the expert does is excused.
+/// PDM scores of some drives from the moment of a scene, each in `[0, 1]`: EPDMS without extended comfort.
+///
+/// 1. What the expert does is excused: beyond the human-penalty filter, which excuses zeros, also half a point of driving
+///    direction, as where it goes around something.
+/// 2. A drive that ended in a collision has 0: the simulator's car stops at what it hits, and its poses then show none.
 ///
 /// # Errors
 /// The scorer does not accept the scene.
@@ -62,5 +66,11 @@ pub fn pdms(scene: &::scene::world::Scene, rolled: &[Rolled]) -> Result<Vec<f64>
     let proposals: Vec<Proposal> = plans.iter().map(Proposal::alone).collect();
     let mut scores = Vec::new();
     score_batch(&cache, &cache.log_replay, &proposals, Filter::Human, &mut Workspace::default(), &mut scores)?;
-    Ok(scores.iter().map(|score| score.total).collect())
+    let excused = cache.log_replay.human.map_or(1.0, |human| if human.ddc > 0.0 { human.ddc } else { 1.0 });
+    let total = |(score, rolled): (&Scores, &Rolled)| match rolled.crashed() {
+        true => 0.0,
+        false if score.ddc < 1.0 => (score.total / excused).min(1.0),
+        false => score.total,
+    };
+    Ok(scores.iter().zip(rolled).map(total).collect())
 }

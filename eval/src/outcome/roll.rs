@@ -32,6 +32,14 @@ pub struct Rolled {
     pub action: MetaAction,
 }
 
+impl Rolled {
+    /// Whether ego hit somebody or something.
+    pub fn crashed(&self) -> bool {
+        use EventKind::{CollisionPedestrian, CollisionStatic, CollisionVehicle};
+        self.events.iter().any(|e| matches!(e, CollisionPedestrian | CollisionVehicle | CollisionStatic))
+    }
+}
+
 /// The expert's own drive from a moment on.
 #[derive(Debug, Clone)]
 pub struct Recorded {
@@ -74,6 +82,9 @@ pub fn record(drive: &ExpertDrive) -> Option<Recorded> {
 /// A word stands for many drives, of which [`meta`] drives a plain one. Where a word is the expert's, its own line or its
 /// own speeds are one of them and are driven instead: nothing is held against a word that only the plain drive does badly.
 pub fn roll(recorded: &Recorded, action: MetaAction) -> Option<Rolled> {
+    if action == recorded.rolled.action {
+        return Some(recorded.rolled.clone());
+    }
     let moment = &recorded.seen[0];
     let mut batch = moment.fork(0, 1);
     let mut offset = meta::offset(&batch.scene(0), action.path);
