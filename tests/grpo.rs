@@ -5,7 +5,9 @@
 
 mod toy;
 
+use eval::outcome::roll::record;
 use reinsman::{
+    generate::episode::moments,
     policy::{
         Planner, Source,
         planner::{Options, Quant},
@@ -13,7 +15,12 @@ use reinsman::{
     settings::{Draft, Settings},
     train::{
         checkpoint::Checkpoint,
-        grpo::{Trainer, judge::Judge, reference::Reference, rollout::Answer},
+        grpo::{
+            Trainer,
+            judge::{self, Judge},
+            reference::Reference,
+            rollout::Answer,
+        },
         order::Order,
         progress::Progress,
         run::{Run, Start},
@@ -25,6 +32,8 @@ use reinsman::{
     },
 };
 use rewards::Score;
+use scene::{MetaAction, Plan};
+use sim::moment::ExpertDrive;
 use std::{cell::Cell, path::Path};
 use toy::{Toy, assert_same, copy, events::assert_events, metrics, signal, tree, wait_until};
 
@@ -147,7 +156,7 @@ fn samples(toy: &Toy) -> Vec<data::Sample> {
 fn judge(of: impl Fn(&str) -> f64 + 'static) -> Judge {
     let score = move |text: &&str| vec![Some(Score::new(of(text), "a test"))];
     let scoring = Box::new(move |_: &data::Sample, texts: &[&str], _: &[usize]| texts.iter().map(&score).collect());
-    Judge { names: vec!["test".into()], weights: vec![1.0], scoring }
+    Judge { names: vec!["test".into()], weights: vec![1.0], scoring, drives: None }
 }
 
 /// The part of the letters that are an e.
@@ -380,7 +389,7 @@ fn groups_with_equal_rewards_are_replaced() {
             let value = |at: usize| if all && odd(&sample.id) { at as f64 } else { 0.5 };
             (0..texts.len()).map(|at| vec![Some(Score::new(value(at), "a test"))]).collect()
         });
-        Judge { names: vec!["test".into()], weights: vec![1.0], scoring }
+        Judge { names: vec!["test".into()], weights: vec![1.0], scoring, drives: None }
     };
     let settings = settings(&["grpo.dynamic_sample=true", "grpo.max_resample_times=8"]);
     let mut trainer = Trainer::new(&planner, &settings, &samples, &[], of(true), None).unwrap();
@@ -483,4 +492,79 @@ fn several_plans_are_asked_for_and_read() {
     };
     assert_eq!((of(0, "format"), of(1, "format"), speed.as_str()), (1.0, 0.0, "KEEP"));
     assert!(of(0, "speed") > 0.0 && of(0, "speed") < of(1, "speed"), "the set of two has an F1 of two thirds");
+/// Every moment that a generated set is made of is found again from family, seed and step.
+#[test]
+fn moments_of_generated_frames_are_restored_to_the_bit() {
+    let mut restored = 0;
+    for family in sim::families::ALL {
+        let all = moments(family, (1 << 56) | 7);
+        for moment in all.iter().step_by(all.len().div_ceil(3).max(1)) {
+            let drive = ExpertDrive::at(family, moment.seed, moment.step).unwrap();
+            let (then, now) = (moment.batch.scene(0), drive.batch.scene(0));
+            let fields =
+                [(then.x, now.x), (then.y, now.y), (then.heading, now.heading), (then.v, now.v), (then.s, now.s)];
+            for (a, b) in fields {
+                assert!(a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()), "{} {}", family.name, moment.step);
+            }
+            assert_eq!(moment.batch.hash(0), drive.batch.hash(0));
+            assert_eq!(sim::describe::command(&now), moment.command);
+            let driven = record(&drive).unwrap().rolled;
+            assert_eq!((&driven.future, driven.action), (&moment.driven.future, moment.driven.action));
+            restored += 1;
+        }
+    }
+    assert!(restored > 45, "{restored}");
+}
+
+#[test]
+fn plans_are_rewarded_by_what_comes_of_them() {
+    let toy = Toy::new();
+    let set = toy.text("set");
+    let families = "lead_hard_brake,signal,two_way_bypass";
+    let made = ["data", "generate", "--count", "24", "--families", families, "--camera", "tiny", "--pool", "1"];
+    toy.run(&[&made[..], &["--split", "0.75,0.25,0", "--out", &set]].concat()).ok();
+    let samples = |part: &str| data::load(&toy.path(part), &data::ReadOptions::default()).unwrap().samples;
+    let train = samples("set/train.jsonl");
+    let judge = Judge::named("driving", &judge::text("driving").unwrap(), 1).unwrap();
+    judge.fits(&train).unwrap();
+    let texts: Vec<String> = MetaAction::all().map(|plan| Plan::new("why", plan).unwrap().render(true)).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).chain([""]).collect();
+    let mut worse = 0;
+    for sample in &train {
+        let scores = (judge.scoring)(sample, &texts, &vec![1; texts.len()]);
+        let driving: Vec<f64> = scores.iter().map(|score| score[1].as_ref().unwrap().value).collect();
+        let label = MetaAction::all().position(|plan| Some(plan) == sample.action()).unwrap();
+        assert!(driving[label] > 0.9, "{}: {}", sample.id, driving[label]);
+        assert_eq!(driving[20], 0.0);
+        worse += driving[..20].iter().filter(|value| **value < 0.5 * driving[label]).count();
+    }
+    assert!(worse > 4 * train.len(), "{worse} plans are much worse than the label");
+
+    let args = |data: &str, out: &str| {
+        let mut args = toy.grpo(out, &["grpo.reward=driving", "grpo.max_steps=2", "grpo.log_completions_steps=1"]);
+        let at = args.iter().position(|arg| arg == "--data").unwrap();
+        args[at + 1] = data.to_owned();
+        args
+    };
+    let val = format!("data.val={set}/val.jsonl");
+    let mut run = args(&format!("{set}/train.jsonl"), "driven");
+    run.extend(["--set".into(), val]);
+    toy.run(&run).ok();
+    let lines = metrics(&toy.path("driven"));
+    assert!(
+        lines[..2].iter().all(|line| line["rewards/driving/mean"].is_f64() && line["skipped"].is_null()),
+        "{lines:?}"
+    );
+    assert!(lines.iter().any(|line| line["eval_rewards/driving/mean"].is_f64()), "{lines:?}");
+
+    // Other data, and a set that the simulator no longer makes.
+    let words = ["data.train", "clip is", "drives plans out", "data generate", "meta-action"];
+    toy.run(&args(&toy.text("train.jsonl"), "other")).fails(3, &words);
+    let mut old = train.clone();
+    if let Some(future) = &mut old[0].labels.future {
+        future.poses[0].x += 0.5;
+    }
+    let refused =
+        judge::text("driving").and_then(|text| Judge::named("driving", &text, 1)).unwrap().fits(&old).unwrap_err();
+    assert!(refused.kind.exit_code() == 3 && refused.message.contains("the future is ["), "{refused}");
 }

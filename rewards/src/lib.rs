@@ -12,6 +12,7 @@ pub mod diversity;
 pub mod f1;
 pub mod format;
 pub mod length;
+pub mod outcome;
 pub mod pdm;
 pub mod plans;
 pub mod recipe;
@@ -20,6 +21,7 @@ pub mod released;
 pub mod weight;
 
 pub use axis::Axis;
+pub use outcome::{Outcome, Outcomes};
 pub use recipe::{Group, Recipe, RecipeError, Total};
 pub use reference::{Driven, Reference};
 
@@ -129,6 +131,8 @@ pub fn terms() -> &'static [&'static dyn Term] {
         &length::Length(length::Unit::Tokens),
         &plans::SetF1,
         &plans::BestOf,
+        &outcome::Driving,
+        &outcome::Pdms,
         &released::Released(Axis::Speed),
         &released::Released(Axis::Path),
     ]

@@ -88,6 +88,7 @@ fn update(
         let completions = Completions {
             logps: &logps.reshape(shape)?,
             old_logps: None,
+            sampling_logps: None,
             ref_logps: Some(reference),
             mask: &reference.ones_like()?,
             advantages,

@@ -95,6 +95,8 @@ pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
         true => Taught::default(),
         false => labelled(&language, &settings, &settings.data.val).map_err(|e| e.context("data.val"))?,
     };
+    judge.fits(&train.samples).map_err(|e| e.context("data.train"))?;
+    judge.fits(&val.samples).map_err(|e| e.context("data.val"))?;
     let trained = training::trainable(&settings, grpo.seed);
     let mut planner = training::load(&settings, &source, &device, trained, grpo.max_pixels, shared.note())?;
     planner.prompts = planner.prompts.with_answers(grpo.num_answers);

@@ -83,7 +83,7 @@ section! {
     /// Reinforcement learning on groups of sampled answers (GRPO). Every step draws prompts, samples answers to each,
     /// rewards them and takes num_iterations optimizer steps on them.
     pub struct Grpo = "grpo" {
-        /// Reward recipe: meta-action, alphadrive, alphadrive-released, or a TOML file like those in rewards/recipes.
+        /// Reward recipe: meta-action, alphadrive, alphadrive-released, driving (simulated frames), or a TOML file like those in rewards/recipes.
         reward: String = "meta-action".into(), any("a recipe name or a path");
         /// Answers sampled per prompt.
         num_generations: usize = 8, count(2, 1024);

@@ -17,6 +17,7 @@
 
 mod ask;
 mod draw;
+pub mod driven;
 mod health;
 pub mod judge;
 mod overlong;

@@ -18,6 +18,7 @@ use std::fmt;
 const BUILT_IN: &[(&str, &str)] = &[
     ("alphadrive", include_str!("../../recipes/alphadrive.toml")),
     ("alphadrive-released", include_str!("../../recipes/alphadrive-released.toml")),
+    ("driving", include_str!("../../recipes/driving.toml")),
     ("meta-action", include_str!("../../recipes/meta-action.toml")),
 ];
 
@@ -116,6 +117,11 @@ impl Recipe {
     /// Names and weights of the rewards, in order.
     pub fn rewards(&self) -> impl Iterator<Item = (&str, f64)> {
         self.rewards.iter().map(|r| (r.name.as_str(), r.weight))
+    }
+
+    /// Names of the terms that it is made of.
+    pub fn terms(&self) -> impl Iterator<Item = &'static str> {
+        self.rewards.iter().flat_map(|reward| reward.factors.iter().map(|factor| factor.term.name()))
     }
 
     /// The smallest and the largest total that any completion can get.

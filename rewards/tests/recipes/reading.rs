@@ -10,7 +10,7 @@ fn error(text: &str) -> String {
 
 #[test]
 fn built_in_recipes_read() {
-    assert_eq!(Recipe::names().collect::<Vec<_>>(), ["alphadrive", "alphadrive-released", "meta-action"]);
+    assert_eq!(Recipe::names().collect::<Vec<_>>(), ["alphadrive", "alphadrive-released", "driving", "meta-action"]);
     for name in Recipe::names() {
         let recipe = Recipe::named(name).unwrap();
         assert_eq!(recipe.name, name);
@@ -20,6 +20,8 @@ fn built_in_recipes_read() {
         assert!(["format", "speed", "path"].iter().all(|n| names.contains(n)), "{names:?}");
     }
     assert_eq!(Recipe::named("alphadrive").unwrap().range(), (0.0, 3.0));
+    assert_eq!(Recipe::named("driving").unwrap().range(), (0.0, 1.5));
+    assert_eq!(Recipe::named("driving").unwrap().terms().collect::<Vec<_>>(), ["format", "driving", "speed", "path"]);
     assert_eq!(Recipe::named("meta-action").unwrap().range(), (-0.25, 2.5));
     let e = Recipe::named("alfadrive").unwrap_err();
     assert!(

@@ -43,7 +43,9 @@ pub(super) fn evaluate(
         if !go_on() {
             return Ok(None);
         }
-        let prompts = Prompt::of(planner, None, &batch.iter().collect::<Vec<_>>(), grpo.think)?;
+        let batch: Vec<&Sample> = batch.iter().collect();
+        judge.prepare(&batch);
+        let prompts = Prompt::of(planner, None, &batch, grpo.think)?;
         for mut group in rollout::sample(planner, prompts, &sampling, (0, 0))? {
             judge.score(&mut group);
             let sample = group.prompt.sample;
