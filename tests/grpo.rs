@@ -492,6 +492,8 @@ fn several_plans_are_asked_for_and_read() {
     };
     assert_eq!((of(0, "format"), of(1, "format"), speed.as_str()), (1.0, 0.0, "KEEP"));
     assert!(of(0, "speed") > 0.0 && of(0, "speed") < of(1, "speed"), "the set of two has an F1 of two thirds");
+}
+
 /// Every moment that a generated set is made of is found again from family, seed and step.
 #[test]
 fn moments_of_generated_frames_are_restored_to_the_bit() {
