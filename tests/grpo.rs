@@ -12,8 +12,9 @@ use reinsman::{
     settings::{Draft, Settings},
     train::{
         checkpoint::Checkpoint,
-        grpo::{Trainer, judge::Judge, reference::Reference, rollout::Answer},
+        grpo::{Trainer, judge::Judge, rollout::Answer},
         progress::Progress,
+        reference::Reference,
         run::{Run, Start},
         signals::Stop,
     },
