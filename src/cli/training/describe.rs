@@ -38,7 +38,7 @@ pub(in crate::cli) fn spread(survey: &Survey) -> [usize; 3] {
     [at(0), at(order.len() / 2), at(order.len().saturating_sub(1))]
 }
 
-/// What there is to train on, and what was left out; `what` names one of them.
+/// What there is to train on, and what was left out; `what` names them.
 pub(in crate::cli) fn data_line(survey: &Survey, what: &str) -> String {
     let number = |n: usize| thousands(n as u64);
     let [least, median, most] = spread(survey).map(number);

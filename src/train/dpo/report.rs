@@ -53,6 +53,7 @@ impl Report {
         let mut line = Map::new();
         line.insert("step".into(), json!(step));
         line.insert("epoch".into(), json!(epoch));
+        line.insert("loss".into(), json!(self.get("loss")));
         line.extend(self.means(""));
         line.insert("learning_rate".into(), json!(self.lr));
         line.insert("grad_norm".into(), json!(self.grad_norm));
