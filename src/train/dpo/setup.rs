@@ -33,7 +33,7 @@ pub(super) fn loss(dpo: &Dpo) -> Result<DpoOptions> {
         loss_type.push(DpoLossType::Sft);
     }
     let options = DpoOptions { loss_type, loss_weights, beta: dpo.beta, label_smoothing: dpo.label_smoothing };
-    options.check().map_err(|e| e.context("dpo"))?;
+    options.check().map_err(|e| e.context("dpo").hint("`reinsman config show --docs` explains every setting"))?;
     Ok(options)
 }
 
