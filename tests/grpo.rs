@@ -18,11 +18,11 @@ use reinsman::{
         grpo::{
             Trainer,
             judge::{self, Judge},
-            reference::Reference,
             rollout::Answer,
         },
         order::Order,
         progress::Progress,
+        reference::Reference,
         run::{Run, Start},
         signals::Stop,
     },

@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     ("data generate", data_generate),
     ("sft", sft),
     ("grpo", grpo),
+    ("dpo", dpo),
     ("plan", plan),
     ("eval", eval),
     ("chat", chat),
@@ -166,6 +167,24 @@ fn grpo(toy: &Toy) {
     toy.run(&["plan", "frame0.png", "--model", "improved", "--max-new-tokens", "8", "--out", "i.png", "--json"]).ok();
     args.extend(["--set".into(), "grpo.reward=meta-actoin".into()]);
     toy.run(&args).fails(2, &["meta-actoin", "did you mean meta-action?"]);
+}
+
+/// Two steps on what `sft` made: margins are on record, and the adapter is a planner like any other.
+fn dpo(toy: &Toy) {
+    let mut args = toy.dpo("preferred", &["dpo.max_steps=2", "dpo.learning_rate=1e-3", "dpo.rpo_alpha=0.5"]);
+    args[2] = toy.text("run");
+    let dry = toy.run(&[&args[..], &["--dry-run".into(), "--json".into()]].concat()).ok().json();
+    assert!(dry["pairs"] == 12 && dry["loss"].is_number() && !toy.path("preferred").exists(), "{dry}");
+    toy.run(&args).ok();
+    let lines = toy::metrics(&toy.path("preferred"));
+    assert!(lines.len() == 2 && lines[1]["rewards/margins"].as_f64().unwrap() > 0.0, "{lines:?}");
+    toy.run(&["dpo", "--resume", "preferred"]).ok();
+    toy.run(&["sft", "--resume", "preferred"]).fails(2, &["is a run of `reinsman dpo`", "dpo --resume"]);
+    toy.run(&["plan", "frame0.png", "--model", "preferred", "--max-new-tokens", "8", "--out", "d.png", "--json"]).ok();
+    toy.run(&["data", "check", "pairs.jsonl"]).ok();
+    assert!(toy.run(&["data", "stats", "pairs.jsonl"]).ok().stdout.contains("12 preference pair"));
+    let shown = toy.run(&["data", "show", "pairs.jsonl", "--n", "1", "--model", "model"]).ok().stdout;
+    assert!(shown.contains("«<answer> KEEP, STRAIGHT </answer>") && shown.contains("rejected ("), "{shown}");
 }
 
 fn sums_to_one(axis: &Value, labels: &[&str]) {

@@ -73,6 +73,7 @@ fn sample(drive: &ExpertDrive, recorded: &Recorded, clip: &str) -> Sample {
         aux: Default::default(),
         clip: Some(clip.into()),
         split: None,
+        pair: None,
         extra: [("t".to_owned(), serde_json::json!(t))].into_iter().collect(),
     }
 }

@@ -21,8 +21,6 @@ pub mod driven;
 mod health;
 pub mod judge;
 mod overlong;
-mod padded;
-pub mod reference;
 mod report;
 pub mod rollout;
 mod setup;
@@ -37,7 +35,9 @@ use super::{
     features::{self, Features},
     metrics::Metrics,
     order::Order,
+    padded::Padded,
     progress::Progress,
+    reference::Reference,
     rl::loss::{Completions, LossOptions, policy_loss},
     run::Run,
     schedule::Schedule,
@@ -56,8 +56,6 @@ use data::{Content, Sample};
 use draw::Drawn;
 use health::Health;
 use judge::Judge;
-use padded::Padded;
-use reference::Reference;
 use report::Told;
 use rollout::{Answer, Group, Prompt, Sampling};
 
@@ -272,8 +270,8 @@ impl<'a> Trainer<'a> {
                 (answer.reward, answer.advantage) = (found.rewards[i], found.advantages[i]);
             }
             if let Some(reference) = &self.reference {
-                for Group { prompt, answers } in &mut groups {
-                    reference.score(self.planner, prompt, answers, grpo.temperature)?;
+                for group in &mut groups {
+                    group.refer(reference, self.planner, grpo.temperature)?;
                 }
             }
             for iteration in 0..grpo.num_iterations {
@@ -329,7 +327,7 @@ impl<'a> Trainer<'a> {
         let clip = clip_coefficient(report.grad_norm, grpo.max_grad_norm);
         Ok(match self.optimizer.step(&gradients, report.lr, if clip.is_finite() { clip } else { 1.0 })? {
             Outcome::Stepped => None,
-            Outcome::Refused { tensors } => Some(super::sft::not_finite(&tensors)),
+            Outcome::Refused { tensors } => Some(super::common::not_finite(&tensors)),
         })
     }
 
@@ -354,7 +352,7 @@ impl<'a> Trainer<'a> {
         let (_, gradients) = pass.gradients(|hidden, _| {
             let (logps, entropies) = vlm.token_logps(hidden, &targets.rows, &targets.ids, grpo.temperature)?;
             let padded = Padded::new(&targets.per_row, hidden.device());
-            let numbers = |of: fn(&Answer) -> Option<&Vec<f32>>| padded.numbers(answers, of);
+            let numbers = |of: fn(&Answer) -> Option<&Vec<f32>>| padded.numbers(answers.iter().map(|a| of(a)));
             let (old, reference) = (numbers(|a| a.old.as_ref())?, numbers(|a| a.reference.as_ref())?);
             let sampling = numbers(|a| Some(&a.logps))?;
             let advantages: Vec<f64> = answers.iter().map(|answer| answer.advantage).collect();

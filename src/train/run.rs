@@ -12,6 +12,8 @@ use crate::{
     train::{
         checkpoint::{self, Checkpoint},
         lock::{Lock, host},
+        metrics::Metrics,
+        progress::Progress,
     },
 };
 use serde_json::{Value, json};
@@ -114,9 +116,16 @@ impl Run {
         Ok(run)
     }
 
-    /// Where the metrics go.
-    pub fn metrics_path(&self) -> PathBuf {
-        self.dir.join("metrics.jsonl")
+    /// Opens `metrics.jsonl`, cut to the `bytes` that belong to the state of a run; 0 begins it anew.
+    ///
+    /// # Errors
+    /// Exit 3.
+    pub fn metrics(&self, bytes: u64, progress: &mut Progress) -> Result<Metrics> {
+        let (metrics, missing) = Metrics::open(&self.dir.join("metrics.jsonl"), bytes)?;
+        if missing > 0 {
+            progress.note(&format!("metrics.jsonl lacks {missing} bytes of the steps before the checkpoint"));
+        }
+        Ok(metrics)
     }
 
     fn note_recovered_lock(&mut self) {

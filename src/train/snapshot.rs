@@ -241,6 +241,9 @@ pub fn fingerprint(samples: &[Sample]) -> String {
     let mut hash = Sha256::new();
     for sample in samples {
         hash.update(format!("{:?}{:?}{:?}{:?}\0", sample.id, sample.labels, sample.content, sample.aux));
+        if let Some(pair) = &sample.pair {
+            hash.update(format!("{pair:?}\0"));
+        }
     }
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

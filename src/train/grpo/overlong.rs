@@ -45,6 +45,7 @@ mod tests {
             aux: Default::default(),
             clip: None,
             split: None,
+            pair: None,
             extra: Default::default(),
         };
         let tokens = [1, 80, 81, 90, 99, 100];

@@ -190,15 +190,12 @@ pub(super) struct Told {
 impl Told {
     /// Opens both files of a run and cuts them to what belongs to its state.
     pub(super) fn open(run: &Run, state: &State, progress: &mut Progress) -> Result<Self> {
-        let mut note = |name: &str, (file, missing): (Metrics, u64)| {
-            if missing > 0 {
-                progress.note(&format!("{name} lacks {missing} bytes of the steps before the checkpoint"));
-            }
-            file
-        };
-        let metrics = note("metrics.jsonl", Metrics::open(&run.metrics_path(), state.metrics_bytes)?);
+        let metrics = run.metrics(state.metrics_bytes, progress)?;
         let path = run.dir.join("completions.jsonl");
-        let completions = note("completions.jsonl", Metrics::plain(&path, state.completions_bytes)?);
+        let (completions, missing) = Metrics::plain(&path, state.completions_bytes)?;
+        if missing > 0 {
+            progress.note(&format!("completions.jsonl lacks {missing} bytes of the steps before the checkpoint"));
+        }
         Ok(Told { metrics, completions, rewards: Vec::new(), begin: Instant::now(), from: state.step })
     }
 

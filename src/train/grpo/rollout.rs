@@ -8,6 +8,7 @@ use crate::{
     train::{
         examples::pictures,
         features::{Features, Seen},
+        reference::{Reference, Shown},
     },
     vlm::{
         Batch, Flow, GenerateOptions, ImageFeatures, Row, Visual,
@@ -62,6 +63,21 @@ pub struct Group<'a> {
     pub prompt: Prompt<'a>,
     /// Its answers in sampling order.
     pub answers: Vec<Answer>,
+}
+
+impl Group<'_> {
+    /// Gives every answer its log-probabilities under the reference.
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn refer(&mut self, reference: &Reference, policy: &Planner, temperature: f64) -> Result<()> {
+        let Prompt { ids, grids, pixels, images, .. } = &self.prompt;
+        let shown = Shown { ids, grids, pixels, images: images.as_ref() };
+        let answers: Vec<Vec<u32>> = self.answers.iter().map(|answer| answer.ids.clone()).collect();
+        let logps = reference.logps(policy, &shown, &answers, temperature)?;
+        self.answers.iter_mut().zip(logps).for_each(|(answer, logps)| answer.reference = Some(logps));
+        Ok(())
+    }
 }
 
 /// How answers are drawn.

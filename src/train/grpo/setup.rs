@@ -15,7 +15,7 @@ use crate::{
     vlm::sampling::SamplingParams,
 };
 
-pub(super) use crate::train::sft::setup::balance;
+pub(super) use crate::train::common::balance;
 
 pub(super) fn sampling(grpo: &Grpo) -> Sampling {
     Sampling {
@@ -40,7 +40,7 @@ pub(super) fn optimizer(grpo: &Grpo) -> AdamWOptions {
 }
 
 pub(super) fn schedule(grpo: &Grpo) -> Result<Schedule> {
-    crate::train::sft::setup::curve(
+    crate::train::common::curve(
         grpo.learning_rate,
         grpo.lr_scheduler_type,
         grpo.warmup_steps as f64,
