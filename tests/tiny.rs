@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     ("data generate", data_generate),
     ("sft", sft),
     ("grpo", grpo),
+    ("reproduce", reproduce),
     ("plan", plan),
     ("eval", eval),
     ("chat", chat),
@@ -166,6 +167,21 @@ fn grpo(toy: &Toy) {
     toy.run(&["plan", "frame0.png", "--model", "improved", "--max-new-tokens", "8", "--out", "i.png", "--json"]).ok();
     args.extend(["--set".into(), "grpo.reward=meta-actoin".into()]);
     toy.run(&args).fails(2, &["meta-actoin", "did you mean meta-action?"]);
+}
+
+/// One arm on a handful of frames; `tests/reproduce.rs` runs all of them.
+fn reproduce(toy: &Toy) {
+    let recipe = "claim = []\n[frames]\ntest = 3\npool = 1\nfamilies = [\"open_road\"]\n[measure]\nframes = 2\nmax_new_tokens = 8\n\
+        [base.settings.sft]\nmax_steps = 1\nwarmup_steps = 0\n[settings.sft]\nmax_steps = 1\nwarmup_steps = 0\n\
+        [[size]]\nname = \"large\"\nframes = 4\npaper = \"none\"\n\
+        [[arm]]\nid = \"sft\"\nlabel = \"SFT\"\nfrom = \"base\"\nverb = \"sft\"\nthink = false\n";
+    std::fs::write(toy.path("one.toml"), recipe).unwrap();
+    let asked = ["reproduce", "alphadrive", "--quick", "--recipe", "one.toml", "--out", "reproduced"];
+    let table = toy.run(&asked).ok();
+    assert!(table.stdout.contains("majority") && table.stdout.contains("report.html"), "{}", table.stdout);
+    let again = toy.run(&[&asked[..], &["--json"]].concat()).ok().json();
+    assert_eq!(again["report"]["rows"][0]["arm"], json!("sft"), "{again}");
+    toy.run(&["reproduce", "alphadrve"]).fails(2, &["alphadrve", "did you mean alphadrive?"]);
 }
 
 fn sums_to_one(axis: &Value, labels: &[&str]) {
