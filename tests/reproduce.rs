@@ -8,43 +8,15 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use toy::{Toy, signal, wait_until};
 
-/// Laid over the quick recipe.
-const TINY: &str = r#"
-[frames]
-test = 6
-pool = 1
-families = ["open_road", "signal"]
-[[size]]
-name = "large"
-frames = 12
-paper = "110k"
-[base.settings.sft]
-max_steps = 3
-warmup_steps = 1
-[measure]
-samples = 2
-frames = 3
-max_new_tokens = 12
-[settings.sft]
-max_steps = 2
-warmup_steps = 0
-per_device_train_batch_size = 4
-[settings.grpo]
-max_steps = 2
-num_generations = 2
-prompts_per_step = 2
-max_completion_length = 12
-save_steps = 1
-"#;
-
-fn command(toy: &Toy, out: &str) -> Vec<String> {
-    std::fs::write(toy.path("tiny.toml"), TINY).unwrap();
-    let words = ["reproduce", "alphadrive", "--quick", "--recipe", "tiny.toml", "--out", out, "--json", "--threads", "2"];
+fn command(out: &str) -> Vec<String> {
+    let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/reproduce/tiny.toml");
+    let words = ["reproduce", "alphadrive", "--quick", "--recipe", tiny, "--out", out, "--json", "--threads", "2"];
     words.map(String::from).to_vec()
 }
 
-/// Every log of answers, by its path in the folder.
+/// Every log of answers, by its path in the folder; frames lie in another folder for each reproduction.
 fn answers(folder: &Path) -> Vec<(PathBuf, String)> {
+    let own = format!("{}/", folder.file_name().unwrap().to_str().unwrap());
     let mut found = Vec::new();
     let mut folders = vec![folder.join("large")];
     while let Some(next) = folders.pop() {
@@ -53,18 +25,20 @@ fn answers(folder: &Path) -> Vec<(PathBuf, String)> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.file_name().unwrap().to_str().unwrap().starts_with("samples") {
-                found.push((path.strip_prefix(folder).unwrap().to_owned(), std::fs::read_to_string(&path).unwrap()));
+                let text = std::fs::read_to_string(&path).unwrap().replace(&own, "");
+                found.push((path.strip_prefix(folder).unwrap().to_owned(), text));
             }
         }
     }
     found.sort();
+    assert!(found.len() > 12, "{found:?}");
     found
 }
 
 #[test]
 fn every_arm_runs_and_a_stopped_reproduction_continues_to_the_same_answers() {
     let toy = Toy::new();
-    let whole = toy.run(&command(&toy, "whole")).ok().json();
+    let whole = toy.run(&command("whole")).ok().json();
     let rows = whole["report"]["rows"].as_array().unwrap();
     let arms: Vec<&str> = rows.iter().map(|row| row["arm"].as_str().unwrap()).collect();
     let all = ["sft-answer", "sft", "rl", "sft-rl", "exact", "exact-format", "f1-format", "f1-weight-format"];
@@ -74,10 +48,12 @@ fn every_arm_runs_and_a_stopped_reproduction_continues_to_the_same_answers() {
     let effects = whole["report"]["effects"].as_array().unwrap();
     assert!(effects.iter().any(|effect| effect["claim"]["paper"] == 17.9), "{effects:?}");
     let page = std::fs::read_to_string(toy.path("whole/report.html")).unwrap();
-    assert!(page.contains("reward: F1, diversity, format") && page.contains("<polyline") && page.contains("data:image/"));
+    assert!(
+        page.contains("reward: F1, diversity, format") && page.contains("<polyline") && page.contains("data:image/")
+    );
 
     // Stopped when the first arm is finished, wherever that finds it.
-    let mut child = toy.spawn(&command(&toy, "cut"));
+    let mut child = toy.spawn(&command("cut"));
     let first = toy.path("cut/large/sft-answer/seed-1/result.json");
     assert!(wait_until(&mut child, || first.exists()), "ended before the first arm was finished");
     signal(&child, "TERM");
@@ -86,7 +62,7 @@ fn every_arm_runs_and_a_stopped_reproduction_continues_to_the_same_answers() {
     assert_eq!(stopped.status.code(), Some(75), "{said}");
     assert!(said.contains("of 9 runs are finished") && said.contains("the same command continues"), "{said}");
     let written = std::fs::metadata(&first).unwrap().modified().unwrap();
-    let cut = toy.run(&command(&toy, "cut")).ok().json();
+    let cut = toy.run(&command("cut")).ok().json();
     assert_eq!(std::fs::metadata(&first).unwrap().modified().unwrap(), written, "a finished arm was repeated");
     assert!(answers(&toy.path("whole")) == answers(&toy.path("cut")), "other answers after a stop");
     let values = |report: &Value| -> Vec<Value> {

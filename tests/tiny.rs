@@ -171,12 +171,8 @@ fn grpo(toy: &Toy) {
 
 /// One arm on a handful of frames; `tests/reproduce.rs` runs all of them.
 fn reproduce(toy: &Toy) {
-    let recipe = "claim = []\n[frames]\ntest = 3\npool = 1\nfamilies = [\"open_road\"]\n[measure]\nframes = 2\nmax_new_tokens = 8\n\
-        [base.settings.sft]\nmax_steps = 1\nwarmup_steps = 0\n[settings.sft]\nmax_steps = 1\nwarmup_steps = 0\n\
-        [[size]]\nname = \"large\"\nframes = 4\npaper = \"none\"\n\
-        [[arm]]\nid = \"sft\"\nlabel = \"SFT\"\nfrom = \"base\"\nverb = \"sft\"\nthink = false\n";
-    std::fs::write(toy.path("one.toml"), recipe).unwrap();
-    let asked = ["reproduce", "alphadrive", "--quick", "--recipe", "one.toml", "--out", "reproduced"];
+    let one = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/reproduce/one.toml");
+    let asked = ["reproduce", "alphadrive", "--quick", "--recipe", one, "--out", "reproduced"];
     let table = toy.run(&asked).ok();
     assert!(table.stdout.contains("majority") && table.stdout.contains("report.html"), "{}", table.stdout);
     let again = toy.run(&[&asked[..], &["--json"]].concat()).ok().json();

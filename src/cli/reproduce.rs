@@ -14,8 +14,8 @@ const EXAMPLES: &str = "Examples:
   reinsman reproduce alphadrive                  # the table of the README, over an hour
   reinsman reproduce alphadrive --recipe mine.toml --out runs/mine --json
 
-A stopped reproduction continues with the same command. Recipes are in eval/reproductions; a file
-given with --recipe only says what differs, such as seeds = [1].";
+A stopped reproduction continues with the same command. Recipes are in eval/reproductions; one
+given with --recipe says what differs, such as seeds = [1].";
 
 /// What can be typed after `reproduce`.
 #[derive(Debug, clap::Args)]

@@ -107,7 +107,7 @@ impl Asking<'_> {
             if self.stop.requested() {
                 return Ok(false);
             }
-            let prompts = Prompt::of(self.planner, Some(self.features), batch, self.job.arm.think)?;
+            let prompts = Prompt::of(self.planner, Some(&mut *self.features), batch, self.job.arm.think)?;
             for Group { prompt, answers } in sample(self.planner, prompts, &sampling, step as u64)? {
                 let mut entry = blank_entry(prompt.sample, self.job.arm.think, &digest);
                 entry.replies = answers.iter().map(|answer| Reply::read(answer.text.as_str())).collect();

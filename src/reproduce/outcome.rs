@@ -35,7 +35,8 @@ pub fn publish(recipe: &Recipe, set: &Set, jobs: &[Job], out: &Path) -> Result<R
     let (arms, claims) = (recipe.arm_names(), recipe.claims());
     let parts = (&recipe.sizes[..], &arms[..], &claims[..]);
     let report = Report::of(recipe.about.clone(), parts, &finished, &train, Bootstrap::default());
-    let extra = Page { curves: curves(recipe, jobs)?, cards: cards(recipe, set, jobs, &finished), notes: notes(recipe) };
+    let extra =
+        Page { curves: curves(recipe, jobs)?, cards: cards(recipe, set, jobs, &finished), notes: notes(recipe) };
     write_atomic(&RealFs, &out.join("report.html"), page(&report, &extra).as_bytes())?;
     let json = serde_json::to_string_pretty(&report).map_err(|e| Failure::data(e.to_string()))?;
     write_atomic(&RealFs, &out.join("result.json"), format!("{json}\n").as_bytes())?;

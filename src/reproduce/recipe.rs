@@ -191,7 +191,8 @@ impl Recipe {
             return Err("size.frames and measure.batch must be 1 or more, measure.samples 2 or more".into());
         }
         let plain = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        let names = self.sizes.iter().map(|s| &s.name).chain(self.rewards.keys()).chain(self.arms.iter().map(|a| &a.id));
+        let names =
+            self.sizes.iter().map(|s| &s.name).chain(self.rewards.keys()).chain(self.arms.iter().map(|a| &a.id));
         for name in names {
             if !plain(name) {
                 return Err(format!("{name:?} becomes part of a path: letters, digits and - are allowed"));

@@ -50,7 +50,8 @@ pub(super) fn charts(curves: &[Curve]) -> String {
         let here: Vec<&Curve> = curves.iter().filter(|c| c.group == group).collect();
         let _ = write!(out, "<h3>{}</h3><div class=\"key\">", escape(group));
         for label in distinct(here.iter().map(|c| c.label.as_str())) {
-            let _ = write!(out, "<span><i style=\"background:{}\"></i>{}</span>", colour(&labels, label), escape(label));
+            let _ =
+                write!(out, "<span><i style=\"background:{}\"></i>{}</span>", colour(&labels, label), escape(label));
         }
         out += "</div><div class=\"charts\">";
         for quantity in distinct(here.iter().map(|c| c.quantity.as_str())) {
@@ -138,6 +139,9 @@ mod tests {
         let long = curve("a", 1, &(0..90).map(|i| (f64::from(i), 1.0)).collect::<Vec<_>>());
         assert_eq!(smooth(&[&long]).len(), 30);
         let page = charts(&[a, b, curve("<b>", 1, &[(1.0, 2.0)]), curve("c", 1, &[])]);
-        assert!(page.contains("&lt;b&gt;") && !page.contains("NaN") && page.matches("<polyline").count() == 2, "{page}");
+        assert!(
+            page.contains("&lt;b&gt;") && !page.contains("NaN") && page.matches("<polyline").count() == 2,
+            "{page}"
+        );
     }
 }

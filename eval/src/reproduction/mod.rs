@@ -149,8 +149,7 @@ impl Report {
         let mut rows = Vec::new();
         let mut all: Vec<(&str, &str, Measure, Drawn)> = Vec::new();
         for (size, arm) in sizes.iter().flat_map(|size| arms.iter().map(move |arm| (size, arm))) {
-            let mut runs: Vec<&Finished> =
-                finished.iter().filter(|f| f.arm == arm.id && f.size == size.name).collect();
+            let mut runs: Vec<&Finished> = finished.iter().filter(|f| f.arm == arm.id && f.size == size.name).collect();
             runs.sort_by_key(|run| run.seed);
             let Some(first) = runs.first() else { continue };
             let mut values = BTreeMap::new();
@@ -210,7 +209,8 @@ fn baselines(log: &Log, train: &[EgoRow]) -> Vec<Baseline> {
         (EGO_ONLY, format!("command and speed, fitted on {} frames", train.len()), fitted),
     ];
     let baseline = |(name, detail, said): (&str, String, Vec<_>)| {
-        let rows: Vec<Row> = own.iter().zip(said).map(|(own, said)| Row { truth: own.truth, said: Some(said) }).collect();
+        let rows: Vec<Row> =
+            own.iter().zip(said).map(|(own, said)| Row { truth: own.truth, said: Some(said) }).collect();
         let tally = Tally::of(&rows);
         let of = |metric: Metric| metric.of(&tally);
         let (joint, speed_f1, path_f1) = (of(Metric::Joint), of(Metric::SpeedF1), of(Metric::PathF1));

@@ -143,7 +143,11 @@ fn forest(effect: &Effect, low: f64, high: f64) -> String {
         );
     }
     if let Some(paper) = effect.claim.paper {
-        let _ = write!(out, "<circle class=\"paper\" style=\"fill:none\" cx=\"{:.1}\" cy=\"10\" r=\"5\"/>", x(paper / 100.0));
+        let _ = write!(
+            out,
+            "<circle class=\"paper\" style=\"fill:none\" cx=\"{:.1}\" cy=\"10\" r=\"5\"/>",
+            x(paper / 100.0)
+        );
     }
     out + "</svg>"
 }
@@ -158,7 +162,11 @@ fn arms(report: &Report) -> String {
     for row in &report.rows {
         if row.size != size {
             let frames = grouped(row.frames);
-            let _ = write!(out, "<tr class=\"group\"><td colspan=\"13\">{frames} training frames ({})</td></tr>", escape(&row.size));
+            let _ = write!(
+                out,
+                "<tr class=\"group\"><td colspan=\"13\">{frames} training frames ({})</td></tr>",
+                escape(&row.size)
+            );
             size = &row.size;
         }
         let _ = write!(out, "<tr><td>{}</td>", escape(&row.label));
@@ -204,12 +212,7 @@ fn card(card: &Card) -> String {
     for said in &card.said {
         let text: String = said.text.chars().take(MAX_TEXT).collect();
         let class = if said.right { "right" } else { "wrong" };
-        let _ = write!(
-            out,
-            "<div class=\"said\"><b class=\"{class}\">{}</b>{}",
-            escape(&said.label),
-            escape(&text)
-        );
+        let _ = write!(out, "<div class=\"said\"><b class=\"{class}\">{}</b>{}", escape(&said.label), escape(&text));
         if !said.plans.is_empty() {
             let plans: Vec<String> = said.plans.iter().map(|(plan, n)| format!("{n} × {}", escape(plan))).collect();
             let _ = write!(out, "<br><span class=\"unknown\">{}</span>", plans.join(" · "));

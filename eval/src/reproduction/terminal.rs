@@ -74,9 +74,8 @@ pub(super) fn of_seeds(row: &ArmRow) -> String {
 
 /// `+12.3 % (+4.0 to +20.1)`.
 pub(super) fn change(figure: Option<Figure>) -> String {
-    figure.map_or("-".into(), |f| {
-        format!("{:+.1} % ({:+.1} to {:+.1})", 100.0 * f.value, 100.0 * f.low, 100.0 * f.high)
-    })
+    figure
+        .map_or("-".into(), |f| format!("{:+.1} % ({:+.1} to {:+.1})", 100.0 * f.value, 100.0 * f.low, 100.0 * f.high))
 }
 
 /// The paper's change, or which way it says.
