@@ -29,7 +29,6 @@ use crate::{
         signals::Stop,
     },
 };
-use arms::Job;
 use asking::Asking;
 use eval::reproduction::Report;
 use frames::Set;
