@@ -4,7 +4,7 @@ use super::{Shared, print, print_json};
 use crate::{
     error::{Failure, Result},
     reproduce::{self, recipe::Recipe},
-    train::progress::{self, Progress},
+    train::progress,
 };
 use serde_json::json;
 use std::{path::PathBuf, time::Instant};
@@ -47,8 +47,8 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let quick = if args.quick { "-quick" } else { "" };
     let out = args.out.clone().unwrap_or_else(|| format!("runs/reproduce-{}{quick}", args.name).into());
     let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
-    let (begin, mut progress) = (Instant::now(), Progress::new(shared.quiet));
-    let report = reproduce::run(&recipe, &text, &out, threads, &mut progress)?;
+    let begin = Instant::now();
+    let report = reproduce::run(&recipe, &text, &out, threads, shared.quiet)?;
     let page = out.join("report.html").display().to_string();
     if args.json {
         let value = serde_json::to_value(&report).map_err(|e| Failure::data(e.to_string()))?;

@@ -42,7 +42,8 @@ use training::Training;
 ///
 /// # Errors
 /// Exit 75 when stopped on request; exit 2 when `out` belongs to another recipe; whatever training and the disk report.
-pub fn run(recipe: &Recipe, text: &str, out: &Path, threads: usize, progress: &mut Progress) -> Result<Report> {
+pub fn run(recipe: &Recipe, text: &str, out: &Path, threads: usize, quiet: bool) -> Result<Report> {
+    let mut progress = Progress::new(quiet);
     std::fs::create_dir_all(out).map_err(io_at(out))?;
     let _lock = Lock::acquire(out)?;
     keep(text, out)?;
@@ -51,7 +52,7 @@ pub fn run(recipe: &Recipe, text: &str, out: &Path, threads: usize, progress: &m
         std::fs::create_dir_all(&folder).map_err(io_at(&folder))?;
         write_atomic(&RealFs, &folder.join(format!("{name}.toml")), text.as_bytes())?;
     }
-    let set = Set::make(recipe, &out.join("frames"), progress)?;
+    let set = Set::make(recipe, &out.join("frames"), &mut progress)?;
     base::write(&out.join("base/new"), recipe.base.seed)?;
     let grey = frames::without_pictures(&set.test)?;
     // Until here Ctrl-C ends the program: nothing is lost that takes long.
@@ -68,19 +69,21 @@ pub fn run(recipe: &Recipe, text: &str, out: &Path, threads: usize, progress: &m
         progress.note("base: the embedded planner's eyes, a new decoder, answers dealt to the wrong frames");
         let dealt = frames::dealt(&set.train, recipe.base.seed);
         let mut training = Training { features: &mut features, stop: &stop, threads };
-        let done = training.train(&out.join("base"), (Verb::Sft, &settings), &dealt, progress);
+        let done = training.train(&out.join("base"), (Verb::Sft, &settings), &dealt, &mut progress);
         done.map_err(|failure| named(failure, 0))?;
     }
     for (done, job) in jobs.iter().enumerate() {
         if job.finished() {
             continue;
         }
+        // Its own, so that its line tells of this run alone.
+        let mut progress = Progress::new(quiet);
         progress.note(&format!("run {} of {}: {}", done + 1, jobs.len(), job.name()));
         let settings = job.settings(recipe, &set, out)?;
         let (begin, samples) = (Instant::now(), &set.train[..job.size.frames]);
         let mut training = Training { features: &mut features, stop: &stop, threads };
         training
-            .train(&job.dir, (job.arm.verb, &settings), samples, progress)
+            .train(&job.dir, (job.arm.verb, &settings), samples, &mut progress)
             .map_err(|failure| named(failure, done))?;
         let trained = begin.elapsed().as_secs_f64();
         let planner = training::load(&Source::resolve(Some(&job.dir))?, &settings, None)?;
@@ -95,7 +98,6 @@ pub fn run(recipe: &Recipe, text: &str, out: &Path, threads: usize, progress: &m
         });
         write_atomic(&RealFs, &job.result(), format!("{result:#}\n").as_bytes())?;
     }
-    progress.finish();
     outcome::publish(recipe, &set, &jobs, out)
 }
 
