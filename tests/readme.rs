@@ -18,6 +18,7 @@ const INSTEAD: &[(&str, &str)] = &[
     ("cargo run --release --", "reinsman"),
     ("sft.max_steps=200", "sft.max_steps=2"),
     ("--count 2000", "--count 24"),
+    ("reproduce alphadrive", "reproduce alphadrive --recipe one.toml"),
     ("reinsman plan", "reinsman plan --max-new-tokens 24"),
     ("reinsman eval", "reinsman eval --max-new-tokens 24"),
     ("reinsman chat", "reinsman chat --max-new-tokens 24"),
@@ -119,6 +120,7 @@ fn workplace() -> tempfile::TempDir {
     }
     let plan = "{\"scene\":\"dev16_curve_oncoming\",\"poses\":[[2,0,0],[4,0,0],[6,0,0],[8,0,0],[10,0,0],[12,0,0],[14,0,0],[16,0,0]]}\n";
     fs::write(at("plans.jsonl"), plan).unwrap();
+    fs::copy(repository.join("tests/fixtures/reproduce/one.toml"), at("one.toml")).unwrap();
     fs::write(at("questions.txt"), "why not faster?\n/speed 0\n").unwrap();
     let pose = |i: usize| {
         let frame = if i.is_multiple_of(20) { format!("frames/udacity_07_{:03}.jpg", i / 20) } else { String::new() };

@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     ("sft", sft),
     ("grpo", grpo),
     ("dpo", dpo),
+    ("reproduce", reproduce),
     ("plan", plan),
     ("eval", eval),
     ("chat", chat),
@@ -185,6 +186,17 @@ fn dpo(toy: &Toy) {
     assert!(toy.run(&["data", "stats", "pairs.jsonl"]).ok().stdout.contains("12 preference pair"));
     let shown = toy.run(&["data", "show", "pairs.jsonl", "--n", "1", "--model", "model"]).ok().stdout;
     assert!(shown.contains("«<answer> KEEP, STRAIGHT </answer>") && shown.contains("rejected ("), "{shown}");
+}
+
+/// One arm on a handful of frames; `tests/reproduce.rs` runs all of them.
+fn reproduce(toy: &Toy) {
+    let one = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/reproduce/one.toml");
+    let asked = ["reproduce", "alphadrive", "--quick", "--recipe", one, "--out", "reproduced"];
+    let table = toy.run(&asked).ok();
+    assert!(table.stdout.contains("majority") && table.stdout.contains("report.html"), "{}", table.stdout);
+    let again = toy.run(&[&asked[..], &["--json"]].concat()).ok().json();
+    assert_eq!(again["report"]["rows"][0]["arm"], json!("sft"), "{again}");
+    toy.run(&["reproduce", "alphadrve"]).fails(2, &["alphadrve", "did you mean alphadrive?"]);
 }
 
 fn sums_to_one(axis: &Value, labels: &[&str]) {

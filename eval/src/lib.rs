@@ -2,6 +2,7 @@
 //!
 //! `log` keeps one line per finished sample and is the only source of a [`Summary`]; `metrics`, `text` and `released`
 //! are the functions behind it; `report` shows it; `threshold` holds it against `--fail-under`. `pdm` scores trajectories.
+//! `reproduction` holds a paper's claims against runs of our own.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ pub mod outcome;
 pub mod pdm;
 pub mod released;
 pub mod report;
+pub mod reproduction;
 pub mod summary;
 pub mod text;
 pub mod threshold;

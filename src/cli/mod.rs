@@ -25,6 +25,7 @@ pub mod grpo;
 pub mod init;
 pub mod parse;
 pub mod plan;
+pub mod reproduce;
 pub mod score;
 pub mod sft;
 mod training;
@@ -84,6 +85,8 @@ pub enum Verb {
     Drive(drive::Args),
     /// Score trajectories as NAVSIM does (PDMS, EPDMS)
     Score(score::Args),
+    /// Train and measure what a paper claims, at this machine's scale
+    Reproduce(reproduce::Args),
     /// Question a planner about one frame, interactively
     Chat(chat::Args),
     /// Check, count, show, convert and label records
@@ -132,6 +135,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Verb::Eval(args) => eval::run(args, shared),
         Verb::Score(args) => score::run(args, shared),
         Verb::Drive(args) => drive::run(args, shared),
+        Verb::Reproduce(args) => reproduce::run(args, shared),
         Verb::Chat(args) => chat::run(args, shared),
         Verb::Data(args) => data::run(args, shared),
         Verb::Init(args) => init::run(args, shared),

@@ -139,6 +139,13 @@ impl<'a> Trainer<'a> {
         self.settings.grpo.max_steps as u64
     }
 
+    /// Exchanges the kept features of pictures with others, so that runs over one frozen tower encode each picture once.
+    pub fn exchange_features(&mut self, other: &mut Features) {
+        if let Some(own) = &mut self.features {
+            std::mem::swap(own, other);
+        }
+    }
+
     /// Continues from a checkpoint, whose weights the planner already has. Returns a warning when the training samples
     /// have changed since and `anyway` allows it.
     ///

@@ -134,6 +134,13 @@ impl<'a> Trainer<'a> {
         self.total
     }
 
+    /// Exchanges the kept features of pictures with others, so that runs over one frozen tower encode each picture once.
+    pub fn exchange_features(&mut self, other: &mut Features) {
+        if let Some(own) = &mut self.features {
+            std::mem::swap(own, other);
+        }
+    }
+
     /// Whether features of pictures are kept, which makes the first epoch the slowest.
     pub fn keeps_features(&self) -> bool {
         self.features.is_some()
