@@ -68,8 +68,8 @@ fn the_margin_rises_and_the_planner_prefers_what_was_chosen() {
         let pictures = reinsman::train::examples::pictures(&records[i]).unwrap();
         let question = planner.question_of(&records[i], pictures, false).unwrap();
         let found = planner.probabilities(&question, "", Some(speed)).unwrap();
-        let speeds = [SpeedAction::Keep, SpeedAction::Stop].map(|l| found.speed[index(&SpeedAction::ALL, &l)]);
-        let paths = [PathAction::LeftTurn, PathAction::RightTurn].map(|l| found.path[index(&PathAction::ALL, &l)]);
+        let speeds = [SpeedAction::Keep, SpeedAction::Stop].map(|l| found.speed[index(SpeedAction::ALL, &l)]);
+        let paths = [PathAction::LeftTurn, PathAction::RightTurn].map(|l| found.path[index(PathAction::ALL, &l)]);
         (speeds, paths)
     };
     let (mut wanted, mut rows) = (Vec::new(), Vec::new());
