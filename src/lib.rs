@@ -1,6 +1,6 @@
 //! Reinsman trains, evaluates and debugs reasoning driving planners.
 //!
-//! Data flows one way: `vlm` (models) <- `policy` (what can drive) <- `train` <- `cli` (verbs).
+//! Data flows one way: `vlm` (models) <- `trajectory` (heads that plan poses) <- `policy` (what can drive) <- `train` <- `cli` (verbs).
 //! `bench` measures what the first three cost. `settings` turns what was typed into checked options; `error` is what
 //! everything returns. `device` (where models compute), `files` (atomic writes), `hub` (models by name) and `streams` (random numbers)
 //! serve all of them.
@@ -18,4 +18,5 @@ pub mod policy;
 pub mod settings;
 pub mod streams;
 pub mod train;
+pub mod trajectory;
 pub mod vlm;

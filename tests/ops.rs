@@ -182,7 +182,7 @@ fn rope_matches() {
     }
 }
 
-/// Random shapes of attention: cached keys, left padding, segments, odd widths, head ratios 1 to 7.
+/// Random shapes of attention: cached keys, left padding, segments, sets, odd widths, head ratios 1 to 7.
 #[test]
 fn attention_matches() {
     let mut random = Random::new(4);
@@ -197,6 +197,9 @@ fn attention_matches() {
             cu.extend([0, t]);
             cu.sort_unstable();
             (Mask::Segments { cu }, t)
+        } else if case % 4 == 1 {
+            let keys = random.pick(&[1, 2, 6, 65, 140]);
+            (Mask::Full { keys }, keys)
         } else {
             let offset = random.pick(&[0, 0, 1, 6, 50]);
             let start = (0..b).map(|_| random.below(offset + t + 1) / (1 + random.below(3))).collect();
@@ -216,6 +219,7 @@ fn attention_matches() {
                     let end = cu.iter().position(|&edge| edge > query).unwrap();
                     (cu[end - 1], cu[end])
                 }
+                Mask::Full { keys } => (0, *keys),
             };
             let dims = [b, t, n, d, s, kv];
             true_to(&what, &vars, pair, &|x| oracle::attention(&x[0], &x[1], &x[2], dims, scale, &visible));
@@ -452,6 +456,7 @@ fn wrong_shapes_are_errors_that_name_them() {
     let k = t(&[1, 2, 1, 4]);
     says(ops::attention(&q, &k, &k, &Mask::Causal { offset: 1, start: vec![0] }, 1.), "3 keys");
     says(ops::attention(&q, &k, &k, &Mask::Segments { cu: vec![0, 1] }, 1.), "[0, 1]");
+    says(ops::attention(&q, &k, &k, &Mask::Full { keys: 3 }, 1.), "3 keys for 2");
     let prompt =
         |slots: &[usize], d| [ops::Shared { keys: t(&[7, 1, d]), values: t(&[7, 1, d]), slots: slots.to_vec() }];
     let shared = |slots: &[usize], d, len| ops::shared_attention(&q, &k, &k, &prompt(slots, d), len, 1.);

@@ -18,6 +18,11 @@ pub enum Mask {
         /// Cumulative boundaries from 0 to T.
         cu: Vec<usize>,
     },
+    /// Every query sees every key, in any batch: attention over sets and from one sequence to another.
+    Full {
+        /// Number of keys.
+        keys: usize,
+    },
 }
 
 impl Mask {
@@ -41,6 +46,11 @@ impl Mask {
                     bail!("attention: segment boundaries must rise from 0 to {t} (queries) = {s} (keys), got {cu:?}")
                 }
             }
+            Mask::Full { keys } => {
+                if *keys != s || s == 0 {
+                    bail!("attention: a full mask over {keys} keys for {s} keys; at least one is needed")
+                }
+            }
         }
         Ok(())
     }
@@ -57,13 +67,14 @@ impl Mask {
                 let i = cu.partition_point(|&edge| edge <= t);
                 (cu[i - 1], cu[i])
             }
+            Mask::Full { keys } => (0, *keys),
         }
     }
 
     /// Cuts `0 .. t` into runs of at most `size` queries; no run crosses a segment boundary.
     pub(super) fn tiles(&self, t: usize, size: usize) -> Vec<(usize, usize)> {
         let edges = match self {
-            Mask::Causal { .. } => vec![0, t],
+            Mask::Causal { .. } | Mask::Full { .. } => vec![0, t],
             Mask::Segments { cu } => cu.clone(),
         };
         let mut tiles = Vec::new();
