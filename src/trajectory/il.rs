@@ -145,6 +145,9 @@ impl IlHead {
                 "the imitation head got {n} anchors for {k} modes; at least 1 is needed"
             )));
         }
+        // As precise as they are saved, so that a head that is read back says the same to the last bit.
+        let single = |x: f64| f64::from(x as f32);
+        let anchors: Vec<Anchor> = anchors.into_iter().map(|a| a.map(|place| place.map(single))).collect();
         let branch = Branch::new("il", seed, |scope| Net::new(scope, options))?;
         let (places, queries) = tensors(&anchors)?;
         Ok(IlHead { branch, anchors, places, queries })
