@@ -59,7 +59,7 @@ impl Default for TreeOptions {
         TreeOptions {
             shape: Shape::default(),
             branching: [4, 2, 2, 1],
-            plan_branching: [6, 2, 1, 1],
+            plan_branching: [4, 2, 1, 1],
             keep_bias: 2.0,
             log_sigma: -0.5,
             lean_bias: 1.0,

@@ -155,7 +155,7 @@ fn an_infinite_threshold_is_the_reference_to_the_bit() {
         for (decision, proposals) in drive(tree, f64::INFINITY).iter().zip(&proposals) {
             assert_eq!((decision.chosen, decision.gain), (0, 0.0));
             assert_eq!(decision.trajectory(), &proposals.candidates[proposals.ranked()[0]]);
-            assert_eq!(decision.candidates.len(), 6 + if tree.is_some() { 12 } else { 0 });
+            assert_eq!(decision.candidates.len(), 6 + if tree.is_some() { 8 } else { 0 });
         }
         assert!(drive(tree, -1.0).iter().any(|decision| decision.chosen > 0), "nothing is ever chosen");
     }
