@@ -30,8 +30,8 @@ impl Choice {
         let k = intention.index();
         let mut logp = self.logp[k];
         if intention.bounds().is_some() {
-            for c in 0..2 {
-                let distance = (f64::from(z[c]) - self.mu[k][c]) * (-self.log_sigma[k][c]).exp();
+            for (c, z) in z.iter().enumerate() {
+                let distance = (f64::from(*z) - self.mu[k][c]) * (-self.log_sigma[k][c]).exp();
                 logp -= 0.5 * distance * distance + self.log_sigma[k][c] + HALF_LN_TAU;
             }
         }
@@ -168,8 +168,8 @@ fn choices(heads: &Heads) -> Result<Vec<Choice>> {
     for ((logits, mu), log_sigma) in logits.iter().zip(&mu).zip(&log_sigma) {
         let mut choice =
             Choice { logp: [0.0; INTENTIONS], mu: [[0.0; 2]; INTENTIONS], log_sigma: [[0.0; 2]; INTENTIONS] };
-        for k in 0..INTENTIONS {
-            choice.logp[k] = f64::from(logits[k]);
+        for (k, logit) in logits.iter().enumerate() {
+            choice.logp[k] = f64::from(*logit);
             choice.mu[k] = [0, 1].map(|c| f64::from(mu[k][c]));
             choice.log_sigma[k] = [0, 1].map(|c| f64::from(log_sigma[k][c]));
         }
