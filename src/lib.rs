@@ -1,7 +1,7 @@
 //! Reinsman trains, evaluates and debugs reasoning driving planners.
 //!
 //! Data flows one way: `vlm` (models) <- `trajectory` (heads that plan poses) <- `policy` (what can drive) <- `train` <- `cli` (verbs).
-//! `bench` measures what the first three cost. `settings` turns what was typed into checked options; `error` is what
+//! `bench` measures what the first three cost, `reproduce` trains what papers claim. `settings` turns what was typed into checked options; `error` is what
 //! everything returns. `device` (where models compute), `files` (atomic writes), `hub` (models by name) and `streams` (random numbers)
 //! serve all of them.
 
@@ -15,6 +15,7 @@ pub mod hub;
 pub mod memory;
 pub mod picture;
 pub mod policy;
+pub mod reproduce;
 pub mod settings;
 pub mod streams;
 pub mod train;

@@ -18,6 +18,7 @@ const INSTEAD: &[(&str, &str)] = &[
     ("cargo run --release --", "reinsman"),
     ("sft.max_steps=200", "sft.max_steps=2"),
     ("--count 2000", "--count 24"),
+    ("reproduce alphadrive", "reproduce alphadrive --recipe one.toml"),
     ("reinsman plan", "reinsman plan --max-new-tokens 24"),
     ("reinsman eval", "reinsman eval --max-new-tokens 24"),
     ("reinsman chat", "reinsman chat --max-new-tokens 24"),
@@ -105,12 +106,21 @@ fn workplace() -> tempfile::TempDir {
     fs::copy(samples.join("frames/udacity_07_000.jpg"), at("frame.jpg")).unwrap();
     fs::copy(samples.join("train.jsonl"), at("train.jsonl")).unwrap();
     fs::copy(samples.join("test.jsonl"), at("val.jsonl")).unwrap();
+    let pair = |i: usize, chosen: &str, rejected: &str| {
+        format!(
+            "{{\"images\":[\"frames/udacity_07_{i:03}.jpg\"],\"ego\":{{\"speed_mps\":12.4}},\
+             \"chosen\":\"<answer> {chosen} </answer>\",\"rejected\":\"<answer> {rejected} </answer>\"}}\n"
+        )
+    };
+    let pairs = [pair(0, "KEEP, LEFT_TURN", "STOP, STRAIGHT"), pair(1, "KEEP, STRAIGHT", "ACCELERATE, LEFT_CHANGE")];
+    fs::write(at("pairs.jsonl"), pairs.concat()).unwrap();
     fs::create_dir_all(at("clips/hill")).unwrap();
     for i in 0..2 {
         fs::copy(samples.join(format!("frames/udacity_07_{i:03}.jpg")), at(&format!("clips/hill/{i}.jpg"))).unwrap();
     }
     let plan = "{\"scene\":\"dev16_curve_oncoming\",\"poses\":[[2,0,0],[4,0,0],[6,0,0],[8,0,0],[10,0,0],[12,0,0],[14,0,0],[16,0,0]]}\n";
     fs::write(at("plans.jsonl"), plan).unwrap();
+    fs::copy(repository.join("tests/fixtures/reproduce/one.toml"), at("one.toml")).unwrap();
     fs::write(at("questions.txt"), "why not faster?\n/speed 0\n").unwrap();
     let pose = |i: usize| {
         let frame = if i.is_multiple_of(20) { format!("frames/udacity_07_{:03}.jpg", i / 20) } else { String::new() };

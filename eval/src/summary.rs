@@ -326,14 +326,14 @@ fn hardest(tally: &Tally) -> Option<Hardest> {
     })
 }
 
-/// First replies' reasoning against annotated reasoning, where there is some. A reply that is no plan has none.
+/// First replies' reasoning against annotated reasoning, where there is some.
 fn reasonings(entries: &[&Entry]) -> Vec<Pair> {
-    entries
-        .iter()
-        .filter_map(|e| {
-            let reference = e.reasoning.as_deref().filter(|r| !r.trim().is_empty())?;
-            let own = e.replies.first().and_then(|r| r.plan()).map_or("", |p| p.reasoning.as_str());
-            Some(Pair::new(own, &[reference]))
-        })
-        .collect()
+    entries.iter().filter_map(|e| reasoning(e)).collect()
+}
+
+/// The first reply's reasoning against the annotated one. A reply that is no plan has none.
+pub(crate) fn reasoning(entry: &Entry) -> Option<Pair> {
+    let reference = entry.reasoning.as_deref().filter(|r| !r.trim().is_empty())?;
+    let own = entry.replies.first().and_then(|r| r.plan()).map_or("", |p| p.reasoning.as_str());
+    Some(Pair::new(own, &[reference]))
 }

@@ -217,7 +217,7 @@ pub fn answer_all(
 }
 
 /// What a log keeps of a sample besides the reply.
-fn blank_entry(sample: &Sample, think: bool, digest: &str) -> Entry {
+pub(crate) fn blank_entry(sample: &Sample, think: bool, digest: &str) -> Entry {
     let command = match &sample.content {
         Content::Planning { ego, .. } => Some(ego.command.0.clone()),
         Content::Conversation { .. } => None,

@@ -131,7 +131,7 @@ fn resample(rows: &[Row], seed: u64, round: usize) -> Tally {
 }
 
 /// The middle 95 % of the drawn values, ends interpolated; without draws the value itself.
-fn interval(value: f64, drawn: &mut [f64]) -> Figure {
+pub(crate) fn interval(value: f64, drawn: &mut [f64]) -> Figure {
     drawn.sort_by(f64::total_cmp);
     let quantile = |q: f64| {
         let at = q * drawn.len().saturating_sub(1) as f64;

@@ -9,9 +9,11 @@ mod samples;
 mod style;
 mod terminal;
 
+pub(crate) use base64::encode;
 pub use driving::{Shown, anchor, driving_page};
 pub(crate) use html::escape;
 pub use html::{Page, html};
+pub(crate) use samples::media_type;
 pub use samples::{MAX_PICTURE_BYTES, worst};
 pub(crate) use style::CSS;
 pub use terminal::{hardest_sentence, markdown, sight_sentence, terminal};

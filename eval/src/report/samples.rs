@@ -132,7 +132,7 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// JPEG and PNG by their first bytes; anything else, or too large, is not shown.
-fn media_type(bytes: &[u8]) -> Option<&'static str> {
+pub(crate) fn media_type(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         _ if bytes.len() > MAX_PICTURE_BYTES => None,
         [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),

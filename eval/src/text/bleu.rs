@@ -16,31 +16,60 @@ pub(super) fn ngrams(tokens: &[String], n: usize) -> BTreeMap<&[String], f64> {
     counts
 }
 
-/// BLEU-1 to BLEU-4 of a corpus, each in 0..1.
-pub fn bleu(pairs: &[Pair]) -> [f64; 4] {
-    let (mut guesses, mut correct) = ([0.0; 4], [0.0; 4]);
-    let (mut length, mut wanted) = (0.0, 0.0);
-    for pair in pairs {
+/// What BLEU needs to know of a corpus; sums over its pairs.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Counts {
+    guesses: [f64; 4],
+    correct: [f64; 4],
+    length: f64,
+    wanted: f64,
+}
+
+impl Counts {
+    /// Those of one pair.
+    pub fn of(pair: &Pair) -> Self {
         let own = pair.candidate.len();
-        length += own as f64;
         // The closest reference; the shorter one when two are equally close.
-        wanted += pair.references.iter().map(Vec::len).min_by_key(|l| (l.abs_diff(own), *l)).unwrap_or(0) as f64;
+        let wanted = pair.references.iter().map(Vec::len).min_by_key(|l| (l.abs_diff(own), *l)).unwrap_or(0);
+        let mut counts = Counts { length: own as f64, wanted: wanted as f64, ..Counts::default() };
         for n in 1..=4 {
-            guesses[n - 1] += own.saturating_sub(n - 1) as f64;
+            counts.guesses[n - 1] = own.saturating_sub(n - 1) as f64;
             let references: Vec<_> = pair.references.iter().map(|r| ngrams(r, n)).collect();
             for (gram, count) in ngrams(&pair.candidate, n) {
                 let most = references.iter().filter_map(|r| r.get(gram)).copied().fold(0.0, f64::max);
-                correct[n - 1] += count.min(most);
+                counts.correct[n - 1] += count.min(most);
             }
         }
+        counts
     }
-    let ratio = (length + TINY) / (wanted + SMALL);
-    let brevity = if ratio < 1.0 { (1.0 - 1.0 / ratio).exp() } else { 1.0 };
-    let mut product = 1.0;
-    std::array::from_fn(|k| {
-        product *= (correct[k] + TINY) / (guesses[k] + SMALL);
-        brevity * f64::powf(product, 1.0 / (k as f64 + 1.0))
-    })
+
+    /// Adds those of other pairs.
+    pub fn add(&mut self, other: &Counts) {
+        for k in 0..4 {
+            self.guesses[k] += other.guesses[k];
+            self.correct[k] += other.correct[k];
+        }
+        self.length += other.length;
+        self.wanted += other.wanted;
+    }
+
+    /// BLEU-1 to BLEU-4, each in 0..1.
+    pub fn bleu(&self) -> [f64; 4] {
+        let ratio = (self.length + TINY) / (self.wanted + SMALL);
+        let brevity = if ratio < 1.0 { (1.0 - 1.0 / ratio).exp() } else { 1.0 };
+        let mut product = 1.0;
+        std::array::from_fn(|k| {
+            product *= (self.correct[k] + TINY) / (self.guesses[k] + SMALL);
+            brevity * f64::powf(product, 1.0 / (k as f64 + 1.0))
+        })
+    }
+}
+
+/// BLEU-1 to BLEU-4 of a corpus, each in 0..1.
+pub fn bleu(pairs: &[Pair]) -> [f64; 4] {
+    let mut counts = Counts::default();
+    pairs.iter().for_each(|pair| counts.add(&Counts::of(pair)));
+    counts.bleu()
 }
 
 /// BLEU-4 of a corpus.

@@ -10,7 +10,7 @@ mod meteor;
 mod porter;
 mod rouge;
 
-pub use bleu::{bleu, bleu4};
+pub use bleu::{Counts, bleu, bleu4};
 pub use cider::{cider, cider_d};
 pub use meteor::{meteor, meteor_one};
 pub use porter::stem;
