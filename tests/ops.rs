@@ -203,7 +203,8 @@ fn attention_matches() {
             cu.sort_unstable();
             (Mask::Segments { cu }, t)
         } else if case % 4 == 1 {
-            let keys = random.pick(&[1, 2, 6, 65, 140]);
+            // Not one key: its gradient is 0 and nothing but rounding of larger sums.
+            let keys = random.pick(&[2, 6, 65, 140]);
             (Mask::Full { keys }, keys)
         } else {
             let offset = random.pick(&[0, 0, 1, 6, 50]);
