@@ -187,7 +187,7 @@ fn rope_matches() {
     }
 }
 
-/// Random shapes of attention: cached keys, left padding, segments, odd widths, head ratios 1 to 7.
+/// Random shapes of attention: cached keys, left padding, segments, sets, odd widths, head ratios 1 to 7.
 #[test]
 fn attention_matches() {
     let mut random = Random::new(4);
@@ -202,6 +202,10 @@ fn attention_matches() {
             cu.extend([0, t]);
             cu.sort_unstable();
             (Mask::Segments { cu }, t)
+        } else if case % 4 == 1 {
+            // Not one key: its gradient is 0 and nothing but rounding of larger sums.
+            let keys = random.pick(&[2, 6, 65, 140]);
+            (Mask::Full { keys }, keys)
         } else {
             let offset = random.pick(&[0, 0, 1, 6, 50]);
             let start = (0..b).map(|_| random.below(offset + t + 1) / (1 + random.below(3))).collect();
@@ -221,6 +225,7 @@ fn attention_matches() {
                     let end = cu.iter().position(|&edge| edge > query).unwrap();
                     (cu[end - 1], cu[end])
                 }
+                Mask::Full { keys } => (0, *keys),
                 Mask::Tails { .. } => unreachable!("has a test of its own"),
             };
             let dims = [b, t, n, d, s, kv];
@@ -521,6 +526,7 @@ fn wrong_shapes_are_errors_that_name_them() {
     let k = t(&[1, 2, 1, 4]);
     says(ops::attention(&q, &k, &k, &Mask::Causal { offset: 1, start: vec![0] }, 1.), "3 keys");
     says(ops::attention(&q, &k, &k, &Mask::Segments { cu: vec![0, 1] }, 1.), "[0, 1]");
+    says(ops::attention(&q, &k, &k, &Mask::Full { keys: 3 }, 1.), "3 keys for 2");
     for cu in [vec![], vec![0, 2], vec![1, 3], vec![2, 1, 2]] {
         says(ops::attention(&q, &k, &k, &Mask::Tails { cu: cu.clone() }, 1.), &format!("{cu:?}"));
     }

@@ -69,7 +69,9 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Mask, scale: f64) ->
     let (b, t, n, d) = q.dims4()?;
     let (_, s, kv, _) = k.dims4()?;
     let cu = match mask {
-        Mask::Causal { .. } => return attend(q, k, v, &|from, to| hidden(mask, b, from, to, s, q.device()), scale),
+        Mask::Causal { .. } | Mask::Full { .. } => {
+            return attend(q, k, v, &|from, to| hidden(mask, b, from, to, s, q.device()), scale);
+        }
         Mask::Tails { cu } => return tails_attention(q, k, v, cu, scale),
         Mask::Segments { cu } => cu,
     };

@@ -20,6 +20,11 @@ pub enum Mask {
         /// Cumulative boundaries from 0 to T.
         cu: Vec<usize>,
     },
+    /// Every query sees every key, in any batch: attention over sets and from one sequence to another.
+    Full {
+        /// Number of keys.
+        keys: usize,
+    },
     /// A prompt and its continuations one after the other: tokens `0 .. cu[0]` are the prompt and causal, and a token of
     /// the tail `cu[i] .. cu[i + 1]` sees the whole prompt and its own tail up to itself. Batch must be 1.
     Tails {
@@ -69,6 +74,11 @@ impl Mask {
                     bail!("attention: segment boundaries must rise from 0 to {t} (queries) = {s} (keys), got {cu:?}")
                 }
             }
+            Mask::Full { keys } => {
+                if *keys != s || s == 0 {
+                    bail!("attention: a full mask over {keys} keys for {s} keys; at least one is needed")
+                }
+            }
             Mask::Tails { cu } => {
                 if b != 1 {
                     bail!("attention: a prompt and its tails need a batch of 1, got {b}")
@@ -98,6 +108,7 @@ impl Mask {
                 let i = cu.partition_point(|&edge| edge <= t);
                 (cu[i - 1], cu[i])
             }
+            Mask::Full { keys } => (0, *keys),
             Mask::Tails { .. } => (0, t + 1),
         }
     }
@@ -106,7 +117,7 @@ impl Mask {
     /// of a prompt, but one may hold several tails.
     pub(super) fn tiles(&self, b: usize, t: usize, size: usize) -> Vec<Tile> {
         let edges = match self {
-            Mask::Causal { .. } => vec![0, t],
+            Mask::Causal { .. } | Mask::Full { .. } => vec![0, t],
             Mask::Segments { cu } => cu.clone(),
             Mask::Tails { cu } => vec![0, cu[0], t],
         };

@@ -1,0 +1,112 @@
+//! Driving with the three branches: propose, expand, judge, decide, with everything needed to explain the decision.
+
+use super::{
+    features::Context,
+    intention::Intention,
+    policy::TreePolicy,
+    reference::Reference,
+    selector::{Judged, Selector, choose},
+};
+use crate::error::{Failure, Result};
+use scene::Trajectory;
+
+/// Proposals of the reference that compete, the best first.
+pub const MODES: usize = 8;
+
+/// Where a candidate comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// A proposal of the reference, by its number.
+    Mode(usize),
+    /// A leaf of the tree, by its intentions, such as `left-settle-keep-keep`.
+    Leaf(String),
+}
+
+/// A candidate and what the selector thinks of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The poses.
+    pub trajectory: Trajectory,
+    /// Where it comes from.
+    pub source: Source,
+    /// What it is worth, as predicted.
+    pub judged: Judged,
+}
+
+/// What to drive in one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Number of the chosen candidate.
+    pub chosen: usize,
+    /// Predicted gain over the reference's first choice.
+    pub gain: f64,
+    /// All candidates; the first is the reference's first choice.
+    pub candidates: Vec<Candidate>,
+}
+
+impl Decision {
+    /// The trajectory to drive.
+    pub fn trajectory(&self) -> &Trajectory {
+        &self.candidates[self.chosen].trajectory
+    }
+}
+
+/// Candidates of every frame, the reference's first choice first: its best proposals, then the leaves of a tree over that
+/// choice where there is a tree. What keeps to the reference is the first one already.
+///
+/// # Errors
+/// Those of the reference and of the tree.
+pub fn candidates(
+    context: &Context,
+    reference: &dyn Reference,
+    tree: Option<&TreePolicy>,
+    leans: &[Option<Intention>],
+) -> Result<Vec<Vec<(Trajectory, Source)>>> {
+    let proposals = reference.propose(context)?;
+    context.expect("proposals", proposals.len())?;
+    let mut all = Vec::with_capacity(proposals.len());
+    for (frame, mut proposals) in proposals.into_iter().enumerate() {
+        if proposals.candidates.is_empty() || proposals.candidates.len() != proposals.scores.len() {
+            let (n, m) = (proposals.candidates.len(), proposals.scores.len());
+            return Err(Failure::data(format!("frame {frame}: the reference proposes {n} candidates with {m} scores")));
+        }
+        let ranked = proposals.ranked();
+        let best = ranked.into_iter().take(MODES);
+        let take = |k: usize| {
+            (std::mem::replace(&mut proposals.candidates[k], Trajectory::half_second(Vec::new())), Source::Mode(k))
+        };
+        all.push(best.map(take).collect::<Vec<_>>());
+    }
+    let Some(policy) = tree else { return Ok(all) };
+    let first: Vec<Trajectory> = all.iter().filter_map(|set| set.first().map(|(t, _)| t.clone())).collect();
+    for (set, tree) in all.iter_mut().zip(policy.expand(context, &first, leans)?) {
+        set.extend(tree.leaves().map(|leaf| (tree.trajectory(leaf), Source::Leaf(tree.code(leaf)))));
+    }
+    Ok(all)
+}
+
+/// Plans every frame of a context. `threshold`: the predicted gain below which the reference is not left.
+///
+/// # Errors
+/// Those of the branches; a reference that proposes differently many candidates in different frames.
+pub fn plan(
+    context: &Context,
+    reference: &dyn Reference,
+    tree: Option<&TreePolicy>,
+    selector: &Selector,
+    leans: &[Option<Intention>],
+    threshold: f64,
+) -> Result<Vec<Decision>> {
+    let sets = candidates(context, reference, tree, leans)?;
+    let trajectories: Vec<Vec<Trajectory>> =
+        sets.iter().map(|set| set.iter().map(|(trajectory, _)| trajectory.clone()).collect()).collect();
+    let judged = selector.judge(context, &trajectories)?;
+    let decide = |(set, judged): (Vec<(Trajectory, Source)>, Vec<Judged>)| {
+        let chosen = choose(&judged, threshold);
+        let gain = judged[chosen].scores.pdms() - judged[0].scores.pdms();
+        let candidates = set.into_iter().zip(judged);
+        let candidates = candidates.map(|((trajectory, source), judged)| Candidate { trajectory, source, judged });
+        Decision { chosen, gain, candidates: candidates.collect() }
+    };
+    Ok(sets.into_iter().zip(judged).map(decide).collect())
+}
