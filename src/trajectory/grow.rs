@@ -5,7 +5,7 @@
 
 use super::{
     features::Context,
-    geometry::{Drift, Frenet, LEVELS},
+    geometry::{Drift, Frenet},
     intention::{INTENTIONS, Intention},
     policy::{HALF_LN_TAU, Heads, TreePolicy},
     tree::{Branching, Node, STATE, Tree, state},
@@ -23,6 +23,12 @@ struct Choice {
     mu: [[f64; 2]; INTENTIONS],
     log_sigma: [[f64; 2]; INTENTIONS],
 }
+
+/// What a child does: an intention and its numbers before the sigmoid.
+type Child = (Intention, [f32; 2]);
+
+/// Which children a node has: frame, how many, what the heads say.
+type Choose<'a> = dyn FnMut(usize, usize, &Choice) -> Result<Vec<Child>> + 'a;
 
 impl Choice {
     /// Log-probability of an intention and, where it has a continuous part, of its `z`.
@@ -107,7 +113,7 @@ impl TreePolicy {
         references: &[Trajectory],
         leans: &[Option<Intention>],
         branching: Branching,
-        choose: &mut dyn FnMut(usize, usize, &Choice) -> Result<Vec<(Intention, [f32; 2])>>,
+        choose: &mut Choose,
     ) -> Result<Vec<Tree>> {
         context.expect("references", references.len())?;
         context.expect("leans", leans.len())?;
@@ -116,7 +122,7 @@ impl TreePolicy {
         };
         let mut trees = references.iter().zip(leans).map(root).collect::<Result<Vec<_>>>()?;
         let memory = self.frozen().memory(context)?;
-        for level in 0..LEVELS {
+        for (level, children) in branching.into_iter().enumerate() {
             // The parents: `None` for the root.
             let parents: Vec<Option<usize>> = match level {
                 0 => vec![None],
@@ -134,7 +140,7 @@ impl TreePolicy {
                 for (parent, choice) in parents.iter().zip(choices) {
                     let choice = choice.leaning(tree.lean.filter(|_| level == 0), self.options().lean_bias);
                     let from = drift(tree, *parent);
-                    for (intention, z) in choose(frame, branching[level], &choice)? {
+                    for (intention, z) in choose(frame, children, &choice)? {
                         let action = intention.action(z.map(f64::from), &from);
                         let (drift, poses) = tree.frenet.level(&from, level, action);
                         let logp = choice.logp(intention, z);

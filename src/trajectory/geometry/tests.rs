@@ -102,7 +102,7 @@ fn no_inverse_dynamics_no_amplified_noise() {
             worst = worst.max((again.poses[t].y - moved.poses[t].y).abs());
         }
     }
-    let error = (squares / count as f64).sqrt();
+    let error = (squares / count).sqrt();
     assert!(error > 2.5, "5 cm of noise become {error} m/s2");
     assert!(worst < 1e-6, "an offset moves a noisy reference by {worst} m more than a clean one");
 }
