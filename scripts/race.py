@@ -29,9 +29,11 @@ LORA_TARGETS = r".*language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.
 SMALL_ITEMS = [
     "startup", "preprocess", "vision_tower_1024_patches", "prefill_256img_128text", "decode_b1", "decode_b8",
     "generate_api_64_tokens_b1", "rollouts_8x64", "sft_lora_step_2x384", "sft_full_step_2x384",
+    "grpo_step_8x64",
 ]
 LARGE_ITEMS = ["vision_tower_1024_patches", "prefill_256img_128text", "decode_b1", "decode_b8", "sft_lora_step_2x384"]
-TARGETS = {"startup": 0.02, "preprocess": 1.0, "decode_b8": 0.25, "rollouts_8x64": 0.15, "sft_lora_step_2x384": 0.7}
+TARGETS = {"startup": 0.02, "preprocess": 1.0, "decode_b8": 0.25, "rollouts_8x64": 0.15, "sft_lora_step_2x384": 0.7,
+           "grpo_step_8x64": 0.2}
 
 
 def steps(rows, large):
@@ -188,9 +190,8 @@ def train(model, lora, warm):
     return timed(step, warm)
 
 
-def rollouts(model, folder):
-    """The rollout phase of TRL's GRPO trainer: eight rows behind one prompt of 427 tokens, 64 new tokens each."""
-    import torch
+def trainer(model, folder, **options):
+    """TRL's GRPO trainer for two steps: eight answers of 64 new tokens to one prompt of 427 with its picture."""
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoProcessor
@@ -208,32 +209,62 @@ def rollouts(model, folder):
 
     text = "1" * (ROLLOUT_PROMPT - length("1") + 1)  # every digit is a token of its own
     assert length(text) == ROLLOUT_PROMPT, length(text)
-    options = GRPOConfig(
-        output_dir=tempfile.mkdtemp(), per_device_train_batch_size=GROUP, num_generations=GROUP, max_steps=2, beta=0.0,
+    config = GRPOConfig(
+        output_dir=tempfile.mkdtemp(), per_device_train_batch_size=GROUP, num_generations=GROUP, max_steps=2,
         max_completion_length=ROLLOUT_TOKENS, generation_kwargs={"min_new_tokens": ROLLOUT_TOKENS}, temperature=1.0,
         use_cpu=True, bf16=False, report_to=[], gradient_checkpointing=False, save_strategy="no", disable_tqdm=True,
-        remove_unused_columns=False,
+        remove_unused_columns=False, **options,
     )  # fmt: skip
     data = Dataset.from_list([{"prompt": question(text), "image": picture}] * GROUP)
-    trainer = GRPOTrainer(
-        model=model, args=options, train_dataset=data, processing_class=processor,
+    return GRPOTrainer(
+        model=model, args=config, train_dataset=data, processing_class=processor,
         reward_funcs=lambda completions, **_: [float(i % 3) for i in range(len(completions))],
         peft_config=LoraConfig(r=16, lora_alpha=32, target_modules=LORA_TARGETS, task_type="CAUSAL_LM"),
     )  # fmt: skip
-    laps, generate = [], trainer._generate
+
+
+def measure(trainer, method, laps):
+    """Appends what each call of a method takes."""
+    original = getattr(trainer, method)
 
     def measured(*args, **kwargs):
         clock = Clock()
-        out = generate(*args, **kwargs)
+        out = original(*args, **kwargs)
         laps.append(clock.stop())
         return out
+
+    setattr(trainer, method, measured)
+
+
+def rollouts(model, folder):
+    """The rollout phase alone."""
+    laps, training = [], trainer(model, folder, beta=0.0)
 
     def no_loss(model, _):  # only rollouts are measured, so nothing is learned
         return sum(p.sum() * 0.0 for p in model.parameters() if p.requires_grad)
 
-    trainer._generate, trainer._compute_loss = measured, no_loss
-    trainer.train()
+    measure(training, "_generate", laps)
+    training._compute_loss = no_loss
+    training.train()
     return laps[-1]
+
+
+def grpo(model, folder):
+    """The second step as a whole and its parts: rollout; reference, rewards and advantages; forward and backward. The
+    optimizer's own step is not in it."""
+    training = trainer(model, folder, beta=0.04, loss_type="grpo", learning_rate=1e-5)
+    rollout, scored, whole = [], [], []
+    measure(training, "_generate", rollout)
+    measure(training, "_generate_and_score_completions", scored)
+    measure(training, "training_step", whole)
+    training.train()
+
+    def less(a, b):
+        return {key: a[key] - b[key] for key in a}
+
+    name, (rollout, scored, whole) = "grpo_step_8x64", (rollout[-1], scored[-1], whole[-1])
+    parts = {f"{name}.rollout": rollout, f"{name}.score": less(scored, rollout), f"{name}.update": less(whole, scored)}
+    return {name: whole, **parts}
 
 
 def startup():
@@ -271,6 +302,8 @@ def inside(args):
             out = train(model, False, 1)
         elif name == "rollouts_8x64":
             out = rollouts(model, args.folder)
+        elif name == "grpo_step_8x64":
+            out = grpo(model, args.folder)
         elif name in ("decode_b1", "decode_b8"):
             rows = int(name[-1])
             out = decode(model, rows, steps(rows, large))
@@ -287,7 +320,7 @@ def inside(args):
             }[name]
             with torch.no_grad():
                 out = timed(work)
-    lines = out if name == "preprocess" else {name: out}
+    lines = out if name in ("preprocess", "grpo_step_8x64") else {name: out}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print("@@" + json.dumps({line: dict(lap, peak=peak) for line, lap in lines.items()}), flush=True)
 

@@ -12,7 +12,12 @@ mod speed;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use rand_core::Rng;
 use rand_pcg::Pcg64;
-use reinsman::vlm::ops::{self, Mask, composed};
+use reinsman::vlm::{
+    Weight,
+    ops::{self, Mask, composed},
+    quant::{Kind, Quantized},
+};
+use std::sync::Arc;
 
 struct Random(Pcg64);
 
@@ -216,10 +221,45 @@ fn attention_matches() {
                     let end = cu.iter().position(|&edge| edge > query).unwrap();
                     (cu[end - 1], cu[end])
                 }
+                Mask::Tails { .. } => unreachable!("has a test of its own"),
             };
             let dims = [b, t, n, d, s, kv];
             true_to(&what, &vars, pair, &|x| oracle::attention(&x[0], &x[1], &x[2], dims, scale, &visible));
         }
+    }
+}
+
+/// A prompt and its tails in one row: both forms against plain causal attention of each tail behind its prompt.
+#[test]
+fn attention_of_tails_matches() {
+    let mut random = Random::new(14);
+    for case in 0..30 {
+        let (ratio, kv) = (random.pick(&[1, 2, 3, 7]), 1 + random.below(2));
+        let (n, d) = (ratio * kv, random.pick(&[1, 3, 16, 20]));
+        let mut cu = vec![random.pick(&[1, 2, 30, 64, 65, 130])];
+        for _ in 0..random.below(6) {
+            cu.push(cu[cu.len() - 1] + random.pick(&[0, 1, 1, 2, 30, 64, 100]));
+        }
+        let t = cu[cu.len() - 1];
+        let vars = [random.var(&[1, t, n, d]), random.var(&[1, t, kv, d]), random.var(&[1, t, kv, d])];
+        let mask = Mask::Tails { cu: cu.clone() };
+        let apart = |v: &[Tensor]| {
+            let prompt = cu[0];
+            let part = |x: &Tensor, from: usize, to: usize| x.narrow(1, from, to - from);
+            let behind =
+                |x: &Tensor, from: usize, to: usize| Tensor::cat(&[part(x, 0, prompt)?, part(x, from, to)?], 1);
+            let causal = |offset: usize| Mask::Causal { offset, start: vec![0] };
+            let first = |x: &Tensor| part(x, 0, prompt);
+            let mut all = vec![composed::attention(&first(&v[0])?, &first(&v[1])?, &first(&v[2])?, &causal(0), 0.3)?];
+            for edge in cu.windows(2).filter(|edge| edge[0] < edge[1]) {
+                let (q, k) = (part(&v[0], edge[0], edge[1])?, behind(&v[1], edge[0], edge[1])?);
+                all.push(composed::attention(&q, &k, &behind(&v[2], edge[0], edge[1])?, &causal(prompt), 0.3)?);
+            }
+            Tensor::cat(&all, 1)
+        };
+        let what = format!("case {case}: n {n} kv {kv} d {d} {cu:?}");
+        same(&what, &vars, &|v| ops::attention(&v[0], &v[1], &v[2], &mask, 0.3), &apart);
+        same(&what, &vars, &|v| composed::attention(&v[0], &v[1], &v[2], &mask, 0.3), &apart);
     }
 }
 
@@ -319,9 +359,10 @@ fn frozen_arguments_get_no_gradient() {
     assert!(grads.get(&x).is_some() && grads.get(&w).is_none());
     let frozen = w.as_tensor().detach();
     let (logps, entropy) = ops::token_logps(&x, &frozen, &[0, 1, 2, 3, 4, 0], 1.).unwrap();
-    assert!(!entropy.track_op());
-    let grads = logps.sum_all().unwrap().backward().unwrap();
-    assert!(grads.get(&x).is_some() && grads.get(&frozen).is_none());
+    for number in [logps, entropy] {
+        let grads = number.sum_all().unwrap().backward().unwrap();
+        assert!(grads.get(&x).is_some() && grads.get(&frozen).is_none());
+    }
     let grads = ops::linear(&x.as_tensor().detach(), &w).unwrap().sum_all().unwrap().backward().unwrap();
     assert!(grads.get(&x).is_none() && grads.get(&w).is_some());
 }
@@ -344,20 +385,48 @@ fn token_logps_match() {
     {
         let targets: Vec<u32> = (0..rows).map(|_| random.below(v) as u32).collect();
         let vars = [random.var(&[rows, h]), random.var(&[v, h])];
-        let pair: [Op; 2] = [&|x| Ok(ops::token_logps(&x[0], &x[1], &targets, temperature)?.0), &|x| {
-            Ok(composed::token_logps(&x[0], &x[1], &targets, temperature)?.0)
-        }];
-        let what = format!("token_logps {rows} {h} {v}");
-        same(&what, &vars, pair[0], pair[1]);
-        let entropy = |f: Logps| f(&vars[0], &vars[1], &targets, temperature).unwrap().1;
-        close(&what, &flat(&entropy(ops::token_logps)), &wide(&entropy(composed::token_logps)), 1e-5);
-        if rows * v < 100 {
-            let logits = |x: &[Vec<f64>]| oracle::linear(&x[0], &x[1], None, h);
-            true_to(&what, &vars, pair, &|x| oracle::token_logps(&logits(x), v, &targets, temperature).0);
-            let want = oracle::token_logps(&logits(&[wide(&vars[0]), wide(&vars[1])]), v, &targets, temperature).1;
-            close("entropy", &flat(&entropy(ops::token_logps)), &want, 1e-5);
+        // Log-probabilities, entropies, and both at once with weights of their own.
+        let all = |f: Logps, x: &[Tensor]| -> Result<[Tensor; 3]> {
+            let (logps, entropy) = f(&x[0], &x[1], &targets, temperature)?;
+            let both = ((&logps * 0.6)? + (&entropy * -1.7)?)?;
+            Ok([logps, entropy, both])
+        };
+        for (which, name) in ["logps", "entropy", "both"].into_iter().enumerate() {
+            let pick = |f: Logps, x: &[Tensor]| Ok(all(f, x)?[which].clone());
+            let pair: [Op; 2] = [&|x| pick(ops::token_logps, x), &|x| pick(composed::token_logps, x)];
+            let what = format!("token_logps {rows} {h} {v}, {name}");
+            same(&what, &vars, pair[0], pair[1]);
+            if rows * v < 100 {
+                true_to(&what, &vars, pair, &|x| {
+                    let logits = oracle::linear(&x[0], &x[1], None, h);
+                    let (logps, entropy) = oracle::token_logps(&logits, v, &targets, temperature);
+                    let both = logps.iter().zip(&entropy).map(|(l, e)| 0.6 * l - 1.7 * e).collect();
+                    [logps, entropy, both][which].clone()
+                });
+            }
         }
     }
+}
+
+/// Heads without gradient: the operation in pieces, as on a GPU, and the one over quantized blocks.
+#[test]
+fn entropies_of_frozen_heads_have_gradients() {
+    let mut random = Random::new(14);
+    let (x, w) = (random.var(&[150, 32]), random.var(&[60, 32]).as_tensor().detach());
+    let targets: Vec<u32> = (0..150).map(|i| i * 7 % 60).collect();
+    let blocks = Weight::Quant(Arc::new(Quantized::quantize(Kind::Q8_0, 60, 32, &flat(&w)).unwrap()));
+    let unpacked = blocks.to_dense().unwrap();
+    let both = |(logps, entropy): (Tensor, Tensor)| (logps * 0.6)? + (entropy * 1.7)?;
+    let pieces: Op = &|v| {
+        let _only = composed::Only::here();
+        both(ops::token_logps(&v[0], &w, &targets, 0.8)?)
+    };
+    same("pieces", std::slice::from_ref(&x), pieces, &|v| both(composed::token_logps(&v[0], &w, &targets, 0.8)?));
+    let vars = [x];
+    let (_, _, packed) = run(&|v| both(ops::head_logps(&v[0], &blocks, &targets, 0.8)?), &vars);
+    let (_, _, want) = run(&|v| both(composed::token_logps(&v[0], &unpacked, &targets, 0.8)?), &vars);
+    // Blocks round the activations to eight bits on the way.
+    close("blocks", &flat(&packed[0]), &wide(&want[0]), 2e-2);
 }
 
 /// Masked tokens (zero gradient) are skipped backward; the rest must not notice.
@@ -452,6 +521,9 @@ fn wrong_shapes_are_errors_that_name_them() {
     let k = t(&[1, 2, 1, 4]);
     says(ops::attention(&q, &k, &k, &Mask::Causal { offset: 1, start: vec![0] }, 1.), "3 keys");
     says(ops::attention(&q, &k, &k, &Mask::Segments { cu: vec![0, 1] }, 1.), "[0, 1]");
+    for cu in [vec![], vec![0, 2], vec![1, 3], vec![2, 1, 2]] {
+        says(ops::attention(&q, &k, &k, &Mask::Tails { cu: cu.clone() }, 1.), &format!("{cu:?}"));
+    }
     let prompt =
         |slots: &[usize], d| [ops::Shared { keys: t(&[7, 1, d]), values: t(&[7, 1, d]), slots: slots.to_vec() }];
     let shared = |slots: &[usize], d, len| ops::shared_attention(&q, &k, &k, &prompt(slots, d), len, 1.);

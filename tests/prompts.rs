@@ -18,6 +18,12 @@ fn folder() -> PathBuf {
 fn renders() -> BTreeMap<&'static str, String> {
     let full = Prompts::builtin();
     let short = Prompts::builtin().with_style(Style::Short);
+    let several = |prompts: &Prompts, n: usize| prompts.clone().with_answers(n);
+    for prompts in [&full, &short] {
+        let one = several(prompts, 1);
+        assert_eq!(one.version(), prompts.version());
+        assert_ne!(several(prompts, 2).version(), several(prompts, 3).version());
+    }
     let ego = Ego { speed_mps: 12.44, command: Command::default() };
     let left = Ego { speed_mps: 0.0, command: Command("turn left in 50 m".into()) };
     let ask = |prompts: &Prompts, ego: &Ego, images: usize, think: bool| {
@@ -39,7 +45,9 @@ fn renders() -> BTreeMap<&'static str, String> {
         ("plan_clip.txt", ask(&full, &left, 4, true)),
         ("plan_blind.txt", ask(&full, &ego, 0, true)),
         ("plan_no_think.txt", ask(&full, &ego, 1, false)),
+        ("plan_several.txt", ask(&several(&full, 3), &ego, 1, true)),
         ("plan_short.txt", ask(&short, &ego, 1, true)),
+        ("plan_short_several.txt", ask(&several(&short, 2), &ego, 1, true)),
         ("plan_short_no_think.txt", ask(&short, &left, 1, false)),
         ("answer.txt", answer),
         ("answer_no_think.txt", full.answer_text(None, action).unwrap()),
@@ -69,7 +77,7 @@ fn golden_renders() {
 #[test]
 fn questions_name_everything_an_answer_needs() {
     let renders = renders();
-    for name in ["plan.txt", "plan_clip.txt", "plan_no_think.txt"] {
+    for name in ["plan.txt", "plan_clip.txt", "plan_no_think.txt", "plan_several.txt"] {
         let text = &renders[name];
         let words = SpeedAction::ALL.iter().map(|a| a.as_str()).chain(PathAction::ALL.iter().map(|a| a.as_str()));
         for word in words.chain(["m/s", "three seconds", "<answer>", "</answer>"]) {

@@ -106,6 +106,14 @@ fn workplace() -> tempfile::TempDir {
     fs::copy(samples.join("frames/udacity_07_000.jpg"), at("frame.jpg")).unwrap();
     fs::copy(samples.join("train.jsonl"), at("train.jsonl")).unwrap();
     fs::copy(samples.join("test.jsonl"), at("val.jsonl")).unwrap();
+    let pair = |i: usize, chosen: &str, rejected: &str| {
+        format!(
+            "{{\"images\":[\"frames/udacity_07_{i:03}.jpg\"],\"ego\":{{\"speed_mps\":12.4}},\
+             \"chosen\":\"<answer> {chosen} </answer>\",\"rejected\":\"<answer> {rejected} </answer>\"}}\n"
+        )
+    };
+    let pairs = [pair(0, "KEEP, LEFT_TURN", "STOP, STRAIGHT"), pair(1, "KEEP, STRAIGHT", "ACCELERATE, LEFT_CHANGE")];
+    fs::write(at("pairs.jsonl"), pairs.concat()).unwrap();
     fs::create_dir_all(at("clips/hill")).unwrap();
     for i in 0..2 {
         fs::copy(samples.join(format!("frames/udacity_07_{i:03}.jpg")), at(&format!("clips/hill/{i}.jpg"))).unwrap();

@@ -237,3 +237,39 @@ proptest! {
         prop_assert_eq!(from(&s.to_toml(), &[]).unwrap(), s);
     }
 }
+
+#[test]
+fn settings_of_grpo_that_do_not_fit_are_refused_or_warned_about() {
+    for (sets, words) in [
+        (&["grpo.loss_type=luspo"][..], ["\"luspo\"", "importance_sampling_level=sequence"]),
+        (&["grpo.loss_type=vespo"], ["\"sequence_mask\"", "token_truncate"]),
+        (&["grpo.importance_sampling_clip_min=4"], ["clip_min is 4", "between them"]),
+        (&["grpo.min_new_tokens=300"], ["min_new_tokens is 300 but grpo.max_completion_length is only 256", "raise"]),
+        (&["grpo.soft_cache_length=300"], ["soft_cache_length is 300", "raise"]),
+        (&["grpo.warmup_steps=300"], ["only 200", "lower warmup_steps"]),
+    ] {
+        let (message, hint) = refused("", sets);
+        assert!(message.contains(words[0]) && hint.contains(words[1]), "{sets:?}: {message} {hint}");
+    }
+    from("", &["grpo.loss_type=vespo", "grpo.importance_sampling_correction=false"]).unwrap();
+    let sequence = "grpo.importance_sampling_level=sequence";
+    let warnings = |sets: &[&str]| {
+        let settings = from("", sets).unwrap();
+        settings.grpo.warnings(settings.lora.lora_dropout)
+    };
+    assert_eq!(warnings(&[]), [""; 0]);
+    for loss_type in ["grpo", "sapo", "luspo"] {
+        assert_eq!(warnings(&[sequence, &format!("grpo.loss_type={loss_type}")]), [""; 0]);
+    }
+    for loss_type in ["bnpo", "dr_grpo", "dapo", "cispo"] {
+        let said = warnings(&[sequence, &format!("grpo.loss_type={loss_type}")]);
+        assert!(said.len() == 1 && said[0].contains("GSPO is grpo.loss_type=grpo"), "{said:?}");
+    }
+    let vespo = warnings(&[sequence, "grpo.loss_type=vespo", "grpo.importance_sampling_mode=token_mask"]);
+    assert!(vespo.len() == 1 && vespo[0].contains("vespo"), "{vespo:?}");
+    let several = warnings(&["grpo.num_answers=2"]);
+    assert!(several.len() == 1 && several[0].contains("use alphadrive"), "{several:?}");
+    assert_eq!(warnings(&["grpo.num_answers=2", "grpo.reward=alphadrive"]), [""; 0]);
+    let dropout = warnings(&["lora.lora_dropout=0.05"]);
+    assert!(dropout.len() == 1 && dropout[0].contains("lora.lora_dropout is 0.05"), "{dropout:?}");
+}

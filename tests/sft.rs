@@ -48,6 +48,7 @@ fn cut_everywhere(sets: &[&str]) {
         toy.run(&["sft", "--resume", &toy.text(&name)]).ok();
         assert_same(&format!("cut after step {k}"), &all.join("ckpt"), &cut.join("ckpt"));
         assert_eq!(lines, std::fs::read(cut.join("metrics.jsonl")).unwrap(), "metrics of the run cut after step {k}");
+        toy::events::assert_events(&cut);
     }
     assert_eq!(metrics(&all).iter().filter(|line| line.get("loss").is_some()).count(), 6);
 }
@@ -350,17 +351,12 @@ mod sft_numbers {
     //! Numbers that are not finite: skipped and named, never written.
 
     use super::*;
-    use candle_core::{Device, Tensor};
-    use std::collections::HashMap;
+    use toy::assert_finite;
 
     /// The rows of the input embedding that only `sample` uses become NaN. The output head is a matrix of its own, so
     /// every other sample stays sound.
     fn poison(toy: &Toy, sample: &str) {
-        let shape = std::fs::read_to_string(SHAPE).unwrap();
-        let untied = shape.replace("\"tie_word_embeddings\":true", "\"tie_word_embeddings\":false");
-        std::fs::write(toy.path("untied.json"), untied).unwrap();
-        std::fs::remove_dir_all(toy.path("model")).unwrap();
-        toy.init("model", &toy.text("untied.json"), &[]);
+        toy.untie();
         let planner = load(&toy.path("model"));
         let (mut its, mut others) = (Vec::new(), Vec::new());
         for s in samples(&toy.path("train.jsonl")) {
@@ -371,23 +367,7 @@ mod sft_numbers {
         }
         its.retain(|id| !others.contains(id));
         assert!(!its.is_empty(), "the sample has no token of its own");
-        let path = toy.path("model/model.safetensors");
-        let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
-        let name = "model.language_model.embed_tokens.weight";
-        let (rows, width) = tensors[name].dims2().unwrap();
-        let mut table: Vec<f32> = tensors[name].flatten_all().unwrap().to_vec1().unwrap();
-        its.iter().for_each(|id| table[*id as usize * width] = f32::NAN);
-        tensors.insert(name.into(), Tensor::from_vec(table, (rows, width), &Device::Cpu).unwrap());
-        candle_core::safetensors::save(&tensors, &path).unwrap();
-    }
-
-    fn assert_finite(file: &Path) {
-        let tensors: HashMap<String, Tensor> = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
-        assert!(!tensors.is_empty());
-        for (name, tensor) in tensors {
-            let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
-            assert!(values.iter().all(|v| v.is_finite()), "{name} in {}", file.display());
-        }
+        toy.poison(&its);
     }
 
     #[test]

@@ -172,6 +172,7 @@ fn broken(bytes: &[u8]) -> Option<String> {
 fn labels(sample: &Sample, report: &mut Report) {
     let id = &sample.id;
     match &sample.content {
+        _ if sample.pair.is_some() => {}
         Content::Conversation { turns } if turns.is_empty() => report.add(Problem::BareFrame, id, "nothing is asked"),
         Content::Conversation { turns } => {
             if !turns.iter().any(|t| t.role == Role::Assistant) {

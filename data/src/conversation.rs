@@ -53,6 +53,15 @@ const ROLES: &[(&str, Role)] = &[
     ("function_call", Role::Assistant),
 ];
 
+fn role_named(word: &str) -> Option<Role> {
+    ROLES.iter().find(|(name, _)| *name == word.trim().to_ascii_lowercase()).map(|(_, role)| *role)
+}
+
+/// Who speaks in a turn that was not read yet, where that is known.
+pub(crate) fn role_of(turn: &Value) -> Option<Role> {
+    role_named(turn.get("from").or_else(|| turn.get("role"))?.as_str()?)
+}
+
 /// Reads a list of turns: `from`/`value` or `role`/`content`, content as text or as a list of parts.
 pub(crate) fn raw_turns(list: Vec<Value>, field: &str, place: &Place, folder: &Folder) -> Result<Vec<RawTurn>> {
     if list.is_empty() {
@@ -73,8 +82,7 @@ fn raw_turn(turn: Value, place: &Place, folder: &Folder) -> Result<RawTurn> {
     let mut turn = Fields::new(place.clone(), turn)?;
     let role_key = if turn.has("from") { "from" } else { "role" };
     let word = turn.need_text(role_key)?;
-    let role = ROLES.iter().find(|(name, _)| *name == word.trim().to_ascii_lowercase()).map(|(_, role)| *role);
-    let role = role.ok_or_else(|| DataError::UnknownRole {
+    let role = role_named(&word).ok_or_else(|| DataError::UnknownRole {
         place: place.clone(),
         field: role_key.into(),
         role: shown(&word),

@@ -72,6 +72,9 @@ pub fn value(sample: &Sample, format: Format, folder: &Path, question: Question)
     if format == Format::Record {
         return Ok(to_value(sample, folder));
     }
+    if sample.pair.is_some() {
+        return Err(not("it is a preference pair, which has two answers"));
+    }
     let turns: Vec<(Role, String)> = match &sample.content {
         Content::Planning { ego, reasoning } => {
             let action = sample.action().ok_or_else(|| not("it has not both a speed and a path label"))?;

@@ -113,6 +113,9 @@ pub enum DataError {
     /// A conversation without turns.
     #[error("{place}: {field:?} is empty; at least one turn is needed")]
     NoTurns { place: Place, field: String },
+    /// A preference pair whose answers cannot be compared.
+    #[error("{place}: {problem}")]
+    BadPair { place: Place, problem: String },
     /// A view in the text for which there is no image.
     #[error("{place}: the text asks for the view {view:?}; the images are {known}")]
     UnknownView { place: Place, view: String, known: String },

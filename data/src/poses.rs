@@ -110,6 +110,7 @@ fn sample(clip: &[Row], headings: &[f64], now: usize, frame: &str, folder: &Fold
         id,
         images: vec![image],
         content: Content::Planning { ego, reasoning: None },
+        pair: None,
         labels: Labels { future, ..Labels::default() },
         aux: Default::default(),
         clip: (!row.clip.is_empty()).then(|| row.clip.clone()),

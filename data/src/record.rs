@@ -13,6 +13,7 @@
 //! | `clip`, `split` | recording the frame belongs to; `train`, `val`, `test` |
 //! | `aux` | `{"bend_3s": "left"}`, small class targets for auxiliary heads |
 //! | `messages` | a conversation taken literally, in place of the question rendered from `ego` |
+//! | `chosen`, `rejected` | two answers to the question, text or lists of messages: a preference pair |
 //! | `license`, `source` | carried through with every other column |
 //!
 //! With neither `ego` nor `messages` the record is a bare frame.
@@ -22,6 +23,7 @@ use crate::{
     error::{DataError, Result},
     fields::{Fields, kind},
     images::base64,
+    pair,
     read::Context,
     rows::Row,
     sample::{Content, Ego, Image, Labels, Part, Role, Sample, Turn},
@@ -60,7 +62,11 @@ pub(crate) fn from_row(row: Row, cx: &Context) -> Result<Sample> {
     } else {
         (images, Content::Conversation { turns: Vec::new() })
     };
-    Ok(Sample { id, images, content, labels, aux, clip, split, extra: fields.rest() })
+    let pair = match fields.has("chosen") && fields.has("rejected") {
+        true => Some(pair::answers(&mut fields, cx, &mut labels)?),
+        false => None,
+    };
+    Ok(Sample { id, images, content, pair, labels, aux, clip, split, extra: fields.rest() })
 }
 
 /// A command on one line; the default where there is none.
@@ -123,8 +129,13 @@ pub fn to_value(sample: &Sample, folder: &Path) -> Value {
     if let Some(turns) = messages {
         out.insert("messages".into(), turns.iter().map(message).collect());
     }
+    if let Some(pair) = &sample.pair {
+        out.insert("chosen".into(), pair.chosen.iter().map(message).collect());
+        out.insert("rejected".into(), pair.rejected.iter().map(message).collect());
+    }
     // A foreign column under one of our names would be read back as something it never was.
-    let ours = ["plan", "future", "aux", "clip", "split", "messages", "images", "image"];
+    let ours =
+        ["plan", "future", "aux", "clip", "split", "messages", "images", "image", "prompt", "chosen", "rejected"];
     let asked = ["ego", "command", "reasoning"];
     for (key, value) in &sample.extra {
         let taken = ours.contains(&key.as_str()) || (messages.is_none() && asked.contains(&key.as_str()));

@@ -12,6 +12,8 @@ pub struct Sample {
     pub images: Vec<Image>,
     /// What is asked and, for training, what is answered.
     pub content: Content,
+    /// Two answers to compare, beside the question in [`Self::content`].
+    pub pair: Option<Pair>,
     /// Ground truth, kept apart from text.
     pub labels: Labels,
     /// Small class targets for auxiliary heads, such as `bend_3s = "left"`.
@@ -86,6 +88,15 @@ pub enum Part {
     Image,
     /// Plain text.
     Text(String),
+}
+
+/// A better and a worse answer to one question, text only; each begins with a turn of the assistant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// The better one.
+    pub chosen: Vec<Turn>,
+    /// The worse one.
+    pub rejected: Vec<Turn>,
 }
 
 /// Ground truth; an axis may be unknown.

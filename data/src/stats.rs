@@ -16,13 +16,13 @@ pub type Counts = BTreeMap<String, usize>;
 pub struct Stats {
     /// Samples.
     pub samples: usize,
-    /// By kind: `planning`, `conversation`, `bare frame`.
+    /// By kind: `planning`, `conversation`, `preference pair`, `bare frame`.
     pub kinds: Counts,
     /// Samples that carry reasoning to teach.
     pub with_reasoning: usize,
     /// Distinct reasoning texts.
     pub distinct_reasoning: usize,
-    /// Samples with an answer to learn: an assistant turn, or both labels.
+    /// Samples with an answer to learn: an assistant turn, a pair, or both labels.
     pub with_answer: usize,
     /// Samples with a driven future.
     pub with_future: usize,
@@ -88,6 +88,11 @@ impl Stats {
         for sample in samples {
             s.samples += 1;
             let (kind, reasoning) = match &sample.content {
+                _ if sample.pair.is_some() => {
+                    s.with_answer += 1;
+                    let chosen = sample.pair.iter().flat_map(|pair| &pair.chosen).flat_map(|turn| &turn.parts);
+                    ("preference pair", chosen.filter_map(crate::answer::thinking_of).next())
+                }
                 Content::Planning { reasoning, .. } => ("planning", reasoning.as_deref()),
                 Content::Conversation { turns } if turns.is_empty() => ("bare frame", None),
                 Content::Conversation { turns } => {

@@ -6,7 +6,7 @@ use data::{ReadOptions, read::READERS, read_bytes};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "record.jsonl",
     "metaad.json",
     "metaad.jsonl",
@@ -16,6 +16,7 @@ const FILES: [&str; 9] = [
     "drivelm.json",
     "senna.json",
     "frames.jsonl",
+    "preference.jsonl",
 ];
 
 static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
@@ -113,6 +114,7 @@ proptest! {
                     let again = again.unwrap();
                     prop_assert_eq!(&again.samples[0].labels, &sample.labels);
                     prop_assert_eq!(&again.samples[0].content, &sample.content);
+                    prop_assert_eq!(&again.samples[0].pair, &sample.pair);
                 }
             },
             Err(e) => prop_assert!(!e.to_string().is_empty() && e.to_string().len() < 4000, "{}", e),

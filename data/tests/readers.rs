@@ -58,6 +58,7 @@ fn formats_are_told_apart() {
         ("drivelm.json", "drivelm"),
         ("senna.json", "senna"),
         ("frames.jsonl", "frames"),
+        ("preference.jsonl", "preference"),
     ];
     for (file, format) in expect {
         assert_eq!(read(file).format, format, "{file}");
@@ -197,6 +198,83 @@ fn frames_with_ego_motion() {
     assert_eq!(first.extra["history"].as_array().unwrap().len(), 1);
     let bare = &set.samples[2];
     assert_eq!((turns(bare).len(), bare.speed_mps()), (0, None));
+}
+
+#[test]
+fn preference_pairs() {
+    let set = read("preference.jsonl");
+    let s = &set.samples;
+    let said = |turns: &[Turn]| turns.iter().map(text).collect::<Vec<_>>();
+    let pair = |at: usize| s[at].pair.as_ref().unwrap();
+    // Texts: the picture comes before the question.
+    assert_eq!(text(&turns(&s[0])[0]), "[i]Plan the next three seconds.");
+    assert_eq!((labels(&s[0]).as_str(), s[0].extra["score_chosen"].as_f64()), ("KEEP STRAIGHT", Some(0.9)));
+    assert!(said(&pair(0).rejected)[0].ends_with("<answer> STOP, STRAIGHT </answer>"));
+    // Messages with content parts.
+    assert_eq!(turns(&s[1]).iter().map(|t| t.role).collect::<Vec<_>>(), [Role::System, Role::User]);
+    assert_eq!((said(turns(&s[1])), names(&s[1]).len()), (vec!["Plan.".to_owned(), "[i]then[i]".into()], 2));
+    assert_eq!(
+        (said(&pair(1).chosen), said(&pair(1).rejected)),
+        (vec!["They differ.".into()], vec!["No idea.".into()])
+    );
+    // Whole conversations: what both begin with is asked, and an answer may have several turns.
+    assert_eq!((said(turns(&s[2])), labels(&s[2]).as_str()), (vec!["[i]Which way?".to_owned()], "KEEP RIGHT_TURN"));
+    assert_eq!(said(&pair(2).rejected), ["Which?", "This.", "No."]);
+    assert!(!s[2].extra.contains_key("prompt"));
+    // A record of ours; what the policy said need not be a plan.
+    let Content::Planning { ego, reasoning: None } = &s[3].content else { panic!("{:?}", s[3].content) };
+    assert_eq!(
+        (ego.speed_mps, ego.command.0.as_str(), labels(&s[3]).as_str()),
+        (13.28, "turn left", "DECELERATE LEFT_TURN")
+    );
+    assert_eq!(
+        (said(&pair(3).rejected)[0].as_str(), s[3].clip.as_deref()),
+        ("<answer> KEEP, FLY </answer>", Some("udacity_00"))
+    );
+    assert_eq!(s[3].extra["cause"], "red light");
+    // As a record of ours it is read back the same.
+    for sample in s {
+        let line = data::record::to_value(sample, std::path::Path::new("")).to_string();
+        let again = read_bytes("p.jsonl", line.as_bytes(), &ReadOptions::default()).unwrap();
+        let again = &again.samples[0];
+        assert_eq!((again.pair.as_ref(), &again.content), (sample.pair.as_ref(), &sample.content));
+        assert_eq!((&again.images, &again.labels), (&sample.images, &sample.labels));
+    }
+    let e =
+        data::convert::value(&s[0], data::convert::Format::Llava, std::path::Path::new(""), &|_, _, _| Ok("?".into()));
+    assert!(e.unwrap_err().to_string().contains("a preference pair, which has two answers"));
+}
+
+#[test]
+fn pairs_that_cannot_be_compared_are_refused() {
+    let good = r#"{"prompt":"p","chosen":"a","rejected":"b"}"#;
+    let whole = r#"{"chosen":[{"role":"user","content":"p"},{"role":"assistant","content":"a"}],"rejected":[{"role":"user","content":"p"},{"role":"assistant","content":"b"}]}"#;
+    assert_eq!(
+        read_bytes("p.jsonl", format!("{good}\n{whole}").as_bytes(), &ReadOptions::default()).unwrap().samples.len(),
+        2
+    );
+    for (bad, says) in [
+        (good.replace("\"b\"", "\"a\""), "are the same, so there is nothing to prefer"),
+        (good.replace("\"b\"", "\" \""), "\"rejected\" is empty"),
+        (good.replace("\"b\"", "7"), "\"rejected\" is the number 7; a text or a list of messages is needed"),
+        (good.replace("\"b\"", "[]"), "\"rejected\" is empty; at least one turn"),
+        (good.replace("rejected", "rejectd"), "\"rejected\" is missing; the record has prompt, chosen, rejectd"),
+        (good.replace("prompt", "promt"), "\"prompt\" is missing; the record has promt, chosen, rejected"),
+        (good.replace("\"p\"", "[{\"role\":\"system\",\"content\":\"p\"}]"), "does not end with a turn of the user"),
+        (good.replace("\"b\"", "[{\"role\":\"user\",\"content\":\"b\"}]"), "\"rejected\" begins with another turn"),
+        (good.replace("\"b\"", "[{\"role\":\"assistant\",\"content\":[{\"type\":\"image\"}]}]"), "holds a picture"),
+        (whole.replacen("\"p\"", "\"q\"", 1), "begin with different messages"),
+        (whole.replace("\"b\"", "\"a\""), "are the same"),
+        (whole.replace(",{\"role\":\"assistant\",\"content\":\"b\"}", ""), "an answer is missing"),
+    ] {
+        let options = ReadOptions { format: Some("preference".into()), ..Default::default() };
+        let e = read_bytes("p.jsonl", format!("{good}\n{bad}").as_bytes(), &options).unwrap_err();
+        let text = e.to_string();
+        assert!(text.starts_with("p.jsonl line 2") && text.contains(says), "{bad}\n{text}");
+        if bad.contains("rejectd") || bad.contains("promt") {
+            assert!(e.hint().unwrap().contains("is it the column"), "{:?}", e.hint());
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@
 pub mod driving;
 pub mod log;
 pub mod metrics;
+pub mod outcome;
 pub mod pdm;
 pub mod released;
 pub mod report;

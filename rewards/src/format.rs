@@ -1,13 +1,14 @@
 //! Format rewards of AlphaDrive (arXiv 2503.07608): 1 when the completion keeps the tags, else 0.
 //!
 //! `format` is the paper's term, strictly read. Deviation 1: both blocks must hold something, since a reward for
-//! `<answer></answer>` teaches empty answers. Which labels the answer names is not this term's business.
+//! `<answer></answer>` teaches empty answers. Which labels the answer names is not this term's business. A completion that
+//! was asked for several plans must list exactly that many different ones.
 //!
 //! `format_released` is the released code's: a full match of `<think>.*?</think>\s*<answer>.*?</answer>`, the dot
 //! matching newlines. Nothing may precede or follow, not even a newline; tags inside the blocks are let through.
 
-use crate::{Reference, Score, Term};
-use scene::parse::{ParseFailure, blocks};
+use crate::{Asked, Reference, Score, Term};
+use scene::parse::{ParseFailure, answers, blocks};
 
 /// The strict term, named `format`.
 #[derive(Debug, Clone, Copy)]
@@ -18,13 +19,21 @@ impl Term for Format {
         "format"
     }
 
-    fn score(&self, completion: &str, _: &Reference, _: &[&str]) -> Option<Score> {
-        Some(match blocks(completion) {
+    fn score(&self, completion: &str, reference: &Reference, group: &[&str]) -> Option<Score> {
+        self.judge(&Asked::new(completion, reference, group))
+    }
+
+    fn judge(&self, asked: &Asked) -> Option<Score> {
+        Some(match blocks(asked.completion) {
             Err(reason) => Score::new(0.0, reason.to_string()),
             Ok(b) => match (b.think.map(str::trim), b.answer.trim()) {
                 (None, _) => Score::new(0.0, "there is no reasoning block"),
                 (Some(""), _) => Score::new(0.0, "the reasoning is empty"),
                 (_, "") => Score::new(0.0, ParseFailure::EmptyAnswer.to_string()),
+                (_, body) if asked.plans > 1 => match answers(body, asked.plans) {
+                    Err(reason) => Score::new(0.0, reason.to_string()),
+                    Ok(_) => Score::new(1.0, "tags and plans as asked"),
+                },
                 _ => Score::new(1.0, "tags as asked"),
             },
         })

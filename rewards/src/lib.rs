@@ -12,6 +12,7 @@ pub mod diversity;
 pub mod f1;
 pub mod format;
 pub mod length;
+pub mod outcome;
 pub mod pdm;
 pub mod plans;
 pub mod recipe;
@@ -20,6 +21,7 @@ pub mod released;
 pub mod weight;
 
 pub use axis::Axis;
+pub use outcome::{Outcome, Outcomes};
 pub use recipe::{Group, Recipe, RecipeError, Total};
 pub use reference::{Driven, Reference};
 
@@ -67,6 +69,8 @@ pub struct Asked<'a> {
     pub at: Option<usize>,
     /// Generated tokens of the completion, if the caller counted them.
     pub tokens: Option<usize>,
+    /// Different plans that the completion was asked for, 1 as a rule.
+    pub plans: usize,
     /// Values for [`Term::settings`], in that order; those missing at the end are the defaults.
     pub values: &'a [f64],
 }
@@ -74,7 +78,7 @@ pub struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// The texts alone, every setting at its default.
     pub fn new(completion: &'a str, reference: &'a Reference, group: &'a [&'a str]) -> Self {
-        Asked { completion, reference, group, at: None, tokens: None, values: &[] }
+        Asked { completion, reference, group, at: None, tokens: None, plans: 1, values: &[] }
     }
 
     /// The value of the `index`-th of a term's settings.
@@ -127,6 +131,8 @@ pub fn terms() -> &'static [&'static dyn Term] {
         &length::Length(length::Unit::Tokens),
         &plans::SetF1,
         &plans::BestOf,
+        &outcome::Driving,
+        &outcome::Pdms,
         &released::Released(Axis::Speed),
         &released::Released(Axis::Path),
     ]

@@ -1,6 +1,7 @@
 //! What a completion is compared with: the labels of the driven plan and, for terms that look at metres instead of
 //! words, the drive itself. Everything is optional; a term that misses what it needs does not apply.
 
+use crate::Outcomes;
 use scene::{MetaAction, PathAction, SpeedAction, Trajectory, world::Scene};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Driven {
     pub trajectory: Option<Trajectory>,
     /// Map, traffic and ego state at that frame, enough to score or to simulate a trajectory.
     pub scene: Option<Scene>,
+    /// What came of every joint plan that was driven out from that frame on.
+    pub outcomes: Option<Outcomes>,
 }
 
 impl From<MetaAction> for Reference {

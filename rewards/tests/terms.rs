@@ -1,8 +1,10 @@
 //! All terms: golden cases from `cases/`, bounded values, and changes that must never raise a score.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod driven;
+
 use proptest::prelude::*;
-use rewards::{Asked, Reference, Term, term, terms};
+use rewards::{Asked, Outcome, Outcomes, Reference, Term, term, terms};
 use scene::{MetaAction, Plan};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -13,6 +15,8 @@ struct Case {
     note: String,
     completion: String,
     reference: Reference,
+    /// What came of plans, by their words; those left out score 0. Without any, nothing was driven out.
+    outcomes: Option<BTreeMap<String, Told>>,
     #[serde(default)]
     group: Vec<String>,
     /// Generated tokens of the completion.
@@ -20,6 +24,35 @@ struct Case {
     #[serde(default)]
     settings: BTreeMap<String, f64>,
     value: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Told {
+    driving: f64,
+    pdms: Option<f64>,
+    as_said: bool,
+    cost: String,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Told { driving: 0.0, pdms: Some(0.0), as_said: true, cost: String::new() }
+    }
+}
+
+/// The reference of a case with what came of plans.
+fn driven_out(case: &Case) -> Reference {
+    let Some(told) = &case.outcomes else { return case.reference.clone() };
+    let plans: Vec<String> = MetaAction::all().map(|plan| plan.to_string()).collect();
+    assert!(told.keys().all(|plan| plans.contains(plan)), "{}: no plan among {:?}", case.note, told.keys());
+    let outcomes = Outcomes::new(|plan| {
+        let rest = Told::default();
+        let Told { driving, pdms, as_said, cost } = told.get(&plan.to_string()).unwrap_or(&rest);
+        let cost = cost.clone().leak();
+        Outcome { driving: *driving, pdms: *pdms, as_said: *as_said, cost, ..Outcome::default() }
+    });
+    driven::with(case.reference.clone(), outcomes)
 }
 
 #[test]
@@ -34,8 +67,9 @@ fn golden_cases() {
             let mut group: Vec<&str> = case.group.iter().map(String::as_str).collect();
             group.push(&case.completion);
             let values = values(*term, &case.settings);
+            let reference = driven_out(&case);
             let asked =
-                Asked { tokens: case.tokens, values: &values, ..Asked::new(&case.completion, &case.reference, &group) };
+                Asked { tokens: case.tokens, values: &values, ..Asked::new(&case.completion, &reference, &group) };
             let value = term.judge(&asked).map(|s| s.value);
             let same = match (value, case.value) {
                 (Some(got), Some(want)) => (got - want).abs() <= 1e-9,
@@ -50,7 +84,7 @@ fn golden_cases() {
                 case.completion
             );
             if case.tokens.is_none() && case.settings.is_empty() {
-                assert_eq!(value, term.score(&case.completion, &case.reference, &group).map(|s| s.value));
+                assert_eq!(value, term.score(&case.completion, &reference, &group).map(|s| s.value));
             }
         }
     }
@@ -94,7 +128,7 @@ fn any_action() -> impl Strategy<Value = MetaAction> {
 }
 
 fn reference(a: MetaAction) -> Reference {
-    Reference::from(a)
+    driven::reference(a)
 }
 
 /// The terms' verdict where token counts are at hand.
@@ -169,5 +203,28 @@ proptest! {
         let of = |name: &str| term(name).unwrap().score(&text, &reference(driven), &[]).unwrap().value;
         prop_assert_eq!(of("speed") == 1.0, said.speed == driven.speed);
         prop_assert_eq!(of("path") == 1.0, said.path == driven.path);
+    }
+}
+
+/// Whatever the numbers, the terms stay in range and apply to every completion or to none.
+#[test]
+fn outcomes_that_are_no_numbers_count_nothing() {
+    let text = |a: MetaAction| Plan::new("why", a).unwrap().render(true);
+    for bad in [f64::NAN, f64::INFINITY, -1.0, 7.0] {
+        let outcomes =
+            Outcomes::new(|_| Outcome { driving: bad, pdms: Some(bad), as_said: true, ..Outcome::default() });
+        let reference = driven::with(Reference::default(), outcomes);
+        for name in ["driving", "pdms"] {
+            let value = term(name).unwrap().score(&text(MetaAction::KEEP_STRAIGHT), &reference, &[]).unwrap().value;
+            assert_eq!(value, if bad == 7.0 { 1.0 } else { 0.0 }, "{name} of {bad}");
+        }
+    }
+    let some =
+        Outcomes::new(|a| Outcome { pdms: (a != MetaAction::KEEP_STRAIGHT).then_some(1.0), ..Outcome::default() });
+    let reference = driven::with(Reference::default(), some);
+    for text in MetaAction::all().map(text).chain([String::new()]) {
+        assert!(term("driving").unwrap().score(&text, &reference, &[]).is_some());
+        assert!(term("pdms").unwrap().score(&text, &reference, &[]).is_none(), "one plan has none: {text}");
+        assert!(term("driving").unwrap().score(&text, &Reference::default(), &[]).is_none());
     }
 }

@@ -75,6 +75,14 @@ pub enum ParseFailure {
         /// Parts found.
         count: usize,
     },
+    /// Not as many different plans as were asked for.
+    #[error("the answer names {count} plans; {wanted} different ones are wanted")]
+    WrongPlans {
+        /// Different plans found; plans found where those are right in number but repeated.
+        count: usize,
+        /// Plans that were asked for.
+        wanted: usize,
+    },
     /// The first word is no speed label.
     #[error("{word:?} is no speed; known are KEEP, ACCELERATE, DECELERATE, STOP")]
     UnknownSpeed {
@@ -112,6 +120,7 @@ impl ParseFailure {
             ParseFailure::TextOutside { .. } => "text_outside",
             ParseFailure::EmptyAnswer => "empty_answer",
             ParseFailure::WrongCount { .. } => "wrong_count",
+            ParseFailure::WrongPlans { .. } => "wrong_plans",
             ParseFailure::UnknownSpeed { .. } => "unknown_speed",
             ParseFailure::UnknownPath { .. } => "unknown_path",
             ParseFailure::Ambiguous { .. } => "ambiguous",
@@ -183,6 +192,29 @@ pub fn answer(body: &str) -> Result<MetaAction, ParseFailure> {
         speed: speed.parse().map_err(|_| ParseFailure::UnknownSpeed { word: cut(speed) })?,
         path: path.parse().map_err(|_| ParseFailure::UnknownPath { word: cut(path) })?,
     })
+}
+
+/// Reads exactly `wanted` different plans, separated by semicolons or new lines, each as [`answer`] reads it.
+///
+/// # Errors
+/// Empty, the reason of the first plan that cannot be read, or another number of plans.
+pub fn answers(body: &str, wanted: usize) -> Result<Vec<MetaAction>, ParseFailure> {
+    let (mut plans, mut all) = (Vec::new(), 0);
+    for item in body.split([';', '\n']).filter(|item| !item.trim().is_empty()) {
+        let plan = answer(item)?;
+        all += 1;
+        if !plans.contains(&plan) {
+            plans.push(plan); // at most as many as there are
+        }
+    }
+    match (all, plans.len()) {
+        (0, _) => Err(ParseFailure::EmptyAnswer),
+        (all, different) if different == wanted && all == wanted => Ok(plans),
+        (all, different) => {
+            let count = if different == wanted { all } else { different };
+            Err(ParseFailure::WrongPlans { count, wanted })
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
-use scene::parse::{Mode, ParseFailure, TAGS, parse};
+use scene::parse::{Mode, ParseFailure, TAGS, answer, answers, parse};
 use scene::{MetaAction, Plan};
 use std::time::{Duration, Instant};
 
@@ -154,4 +154,23 @@ proptest! {
         prop_assert!(strict(&[junk.as_str(), &text].concat()).is_err());
         prop_assert!(strict(&[text.as_str(), &junk].concat()).is_err());
     }
+}
+
+#[test]
+fn lists_of_plans() {
+    let plan = |text: &str| answer(text).unwrap();
+    let (a, b) = (plan("KEEP, STRAIGHT"), plan("STOP, LEFT_TURN"));
+    for body in
+        [" KEEP, STRAIGHT; STOP, LEFT_TURN ", "KEEP,STRAIGHT;STOP,LEFT_TURN;", "\n KEEP, STRAIGHT\n\nSTOP, LEFT_TURN"]
+    {
+        assert_eq!(answers(body, 2), Ok(vec![a, b]), "{body}");
+    }
+    let wrong = |count, wanted| -> Result<Vec<MetaAction>, _> { Err(ParseFailure::WrongPlans { count, wanted }) };
+    assert_eq!(answers("KEEP, STRAIGHT", 2), wrong(1, 2));
+    assert_eq!(answers("KEEP, STRAIGHT; KEEP, STRAIGHT", 2), wrong(1, 2));
+    assert_eq!(answers("KEEP, STRAIGHT; STOP, LEFT_TURN", 3), wrong(2, 3));
+    assert_eq!(answers("KEEP, STRAIGHT; STOP, LEFT_TURN; KEEP, STRAIGHT", 2), wrong(3, 2));
+    assert_eq!(answers(" ; \n", 2), Err(ParseFailure::EmptyAnswer));
+    assert_eq!(answers("KEEP, STRAIGHT; go", 2), Err(ParseFailure::WrongCount { count: 1 }));
+    assert_eq!(wrong(1, 2).unwrap_err().code(), "wrong_plans");
 }

@@ -18,6 +18,7 @@ pub mod expert;
 pub mod families;
 pub mod import;
 pub mod math;
+pub mod moment;
 pub mod path;
 pub mod policy;
 pub mod render;

@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     streams::Stream,
     vlm::{
-        Batch, Flow, GenerateOptions, ImageFeatures, Row, Vlm,
+        Batch, Flow, GenerateOptions, Generated, ImageFeatures, Row, Vlm,
         generate::{Choose, greedy},
         sampling::SamplingParams,
     },
@@ -20,9 +20,10 @@ use std::hint::black_box;
 const TEXT: usize = 128;
 /// Text tokens of the rollout prompt: 427 in all.
 const ROLLOUT_TEXT: usize = 171;
-/// Continuations of a rollout and their length.
-const GROUP: usize = 8;
-const ROLLOUT_TOKENS: usize = 64;
+/// Continuations of a rollout.
+pub const GROUP: usize = 8;
+/// Tokens of each.
+pub const ROLLOUT_TOKENS: usize = 64;
 
 /// `vision_tower_1024_patches`: one picture up to the merger.
 pub fn vision_tower(vlm: &Vlm, repeats: usize) -> Result<Measured> {
@@ -82,16 +83,26 @@ fn timed_steps(vlm: &Vlm, batch: &Batch, images: Option<&ImageFeatures>, steps: 
 /// `rollouts_8x64`: eight sampled continuations (temperature 1) of exactly 64 tokens behind one prompt of 427, its
 /// picture included.
 pub fn rollouts(vlm: &Vlm, repeats: usize) -> Result<Measured> {
-    let prompts = Prompts::new(vlm.config(), 1, ROLLOUT_TEXT)?;
-    let options = GenerateOptions { samples: GROUP, max_new_tokens: ROLLOUT_TOKENS, ..GenerateOptions::default() };
+    let prompts = rollout_prompt(vlm)?;
     let took = best(1, repeats, || {
         let images = vlm.encode_images(&prompts.pixels, &prompts.grids)?;
-        let batch = prompts.batch(vlm.config())?;
-        let mut chooser = sampler(&prompts.ids[0]);
-        black_box(vlm.generate(&batch, Some(&images), &options, &mut *chooser, &mut |_| Flow::Continue)?);
+        black_box(roll(vlm, &prompts, &images)?);
         Ok(())
     })?;
     Ok(Measured::new("rollouts_8x64", took, Unit::PerSecond(GROUP * ROLLOUT_TOKENS, "tokens")))
+}
+
+/// The prompt of rollouts.
+pub fn rollout_prompt(vlm: &Vlm) -> Result<Prompts> {
+    Prompts::new(vlm.config(), 1, ROLLOUT_TEXT)
+}
+
+/// The continuations of a rollout.
+pub fn roll(vlm: &Vlm, prompts: &Prompts, images: &ImageFeatures) -> Result<Vec<Generated>> {
+    let options = GenerateOptions { samples: GROUP, max_new_tokens: ROLLOUT_TOKENS, ..GenerateOptions::default() };
+    let batch = prompts.batch(vlm.config())?;
+    let mut chooser = sampler(&prompts.ids[0]);
+    vlm.generate(&batch, Some(images), &options, &mut *chooser, &mut |_| Flow::Continue)
 }
 
 /// Draws each row from a stream of its own.

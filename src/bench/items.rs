@@ -1,6 +1,6 @@
 //! The list of work items of `bench model` and how each is run on a shape.
 
-use super::{Measured, Unit, best_lap, clock::Lap, decode, pictures, train};
+use super::{Measured, Unit, best_lap, clock::Lap, decode, grpo, pictures, train};
 use crate::{
     device::{self, Choice},
     error::{Failure, Result},
@@ -33,6 +33,8 @@ pub enum Item {
     FullStep,
     /// Eight continuations of one prompt.
     Rollouts,
+    /// Those, and the update from them.
+    GrpoStep,
     /// A fresh process until the first prompt is encoded.
     Startup,
     /// Text alone, as llama.cpp measures.
@@ -51,6 +53,7 @@ const ITEMS: &[(&str, Item, bool, bool)] = &[
     ("rollouts_8x64", Item::Rollouts, true, true),
     ("sft_lora_step_2x384", Item::LoraStep, true, true),
     ("sft_full_step_2x384", Item::FullStep, true, false),
+    ("grpo_step_8x64", Item::GrpoStep, true, false),
     ("text_256_24", Item::Text, false, false),
 ];
 
@@ -122,6 +125,7 @@ impl Setup {
                 one(train::step(&vlm, "sft_lora_step_2x384", usize::from(!self.large()), repeats))
             }
             Item::FullStep => one(train::step(&self.model(Trainable::All)?, "sft_full_step_2x384", 1, repeats)),
+            Item::GrpoStep => grpo::step(&self.model(Trainable::Lora(LoraSpec::default()))?, repeats),
             Item::Text => decode::text(&frozen()?, repeats),
             Item::Startup => Err(Failure::usage("startup is measured from outside")),
         }

@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod decode;
+pub mod grpo;
 pub mod inputs;
 pub mod items;
 pub mod pictures;

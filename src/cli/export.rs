@@ -101,7 +101,7 @@ fn merge(source: &Source, format: Format, out: &Path) -> Result<String> {
     })?;
     Ok(format!(
         "{} of {} as {name}, {} and {} files beside them",
-        super::sft::millions(whole.model.parameter_count()),
+        super::millions(whole.model.parameter_count()),
         source.name(),
         human_bytes(bytes),
         whole.files.len()
@@ -132,7 +132,7 @@ fn pair(source: &Source, format: gguf::Format, args: &Args) -> Result<String> {
     })?;
     Ok(format!(
         "{} of {} as {text} and {vision}, {}",
-        super::sft::millions(whole.model.parameter_count()),
+        super::millions(whole.model.parameter_count()),
         source.name(),
         human_bytes(bytes)
     ))

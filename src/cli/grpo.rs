@@ -2,30 +2,24 @@
 //! trains, resumes, or (with `--dry-run`) takes one step in memory and writes nothing.
 
 use super::{
-    Shared, print, print_json,
-    sft::millions,
-    training::{self, Common, Taught},
+    Shared, millions, print, print_json,
+    training::{self, Common, Opened, Taught, Want},
 };
 use crate::{
-    device,
     error::{Failure, Result, human_bytes},
     files::{RealFs, write_atomic},
-    policy::{Language, Planner, Source},
+    policy::{Language, Planner},
     settings::{Settings, Train},
     train::{
-        checkpoint::Checkpoint,
         grpo::{
             Trainer,
             judge::{self, Judge},
-            reference::Reference,
         },
-        progress::{self, Progress},
-        run::{Run, Start},
-        signals::Stop,
+        progress,
+        run::Run,
+        survey::Aim,
     },
-    vlm::Trainable,
 };
-use candle_core::Device;
 use data::error::thousands;
 use serde_json::json;
 use std::{path::PathBuf, time::Instant};
@@ -55,44 +49,28 @@ pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
     let resume = training::resumed(args, "grpo")?;
     let settings = training::settings(args, resume.as_deref())?;
     let grpo = &settings.grpo;
-    if settings.data.train.is_empty() {
-        return Err(Failure::usage("no training data").hint("give --data FILE or set data.train"));
-    }
     let recipe = judge::text(&grpo.reward)?;
-    let judge = Judge::named(&grpo.reward, &recipe)?;
-    let device = settings.model.device.open()?;
-    let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
-    let start = Start::here("grpo", grpo.seed, &device::name(&device), threads);
-    // The folder is claimed before the long loading, so that a second start fails at once.
-    let run = match (&resume, &args.out) {
-        _ if args.dry_run => None,
-        (Some(dir), _) => Some(Run::resume(dir, &settings, &start, args.resume_anyway)?),
-        (None, Some(dir)) => Some(Run::create(dir, &settings, &start)?),
-        (None, None) => {
-            return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
-        }
-    };
+    let judge = Judge::named(&grpo.reward, &recipe, grpo.num_answers)?;
+    let opened = training::open(args, shared, &settings, resume.as_deref(), ("grpo", grpo.seed, grpo.max_pixels))?;
+    let Opened { device, run, stop, mut progress, source, mut language } = opened;
     if let Some(run) = &run {
         keep_recipe(run, &recipe, args.resume_anyway)?;
     }
-    // Now, when Ctrl-C still ends the program: there may be gigabytes to download.
-    Source::resolve(settings.model.path.as_deref())?;
-    let stop = Stop::on_signals()?;
-    let mut progress = Progress::new(shared.quiet);
-    for note in run.iter().flat_map(|run| &run.notes) {
-        progress.note(note);
+    let dropout = if settings.model.train == Train::Lora { settings.lora.lora_dropout } else { 0.0 };
+    for warning in grpo.warnings(dropout) {
+        progress.note(&format!("warning: {warning}"));
     }
-    let source = training::source(&settings, run.as_ref().and_then(|run| run.from.as_ref()))?;
-    let language = Language::load(&source, None, grpo.max_pixels)?;
-    let train = labelled(&language, &settings, &settings.data.train)?;
-    // Held-out records are looked over now, not when the first evaluation comes.
-    let val = match settings.data.val.is_empty() {
-        true => Taught::default(),
-        false => labelled(&language, &settings, &settings.data.val).map_err(|e| e.context("data.val"))?,
-    };
+    language.prompts = language.prompts.with_answers(grpo.num_answers);
+    let (train, val) = training::sets(&settings.data, |paths| labelled(&language, &settings, paths))?;
+    judge.fits(&train.samples).map_err(|e| e.context("data.train"))?;
+    judge.fits(&val.samples).map_err(|e| e.context("data.val"))?;
     let trained = training::trainable(&settings, grpo.seed);
-    let planner = training::load(&settings, &source, &device, trained, grpo.max_pixels, shared.note())?;
-    let reference = reference(&settings, &device, shared.note())?;
+    let mut planner = training::load(&settings, &source, &device, trained, grpo.max_pixels, shared.note())?;
+    planner.prompts = planner.prompts.with_answers(grpo.num_answers);
+    let reference = match grpo.beta == 0.0 {
+        true => None,
+        false => Some(training::reference(&settings, &device, grpo.max_pixels, shared.note())?),
+    };
     let mut trainer = Trainer::new(&planner, &settings, &train.samples, &val.samples, judge, reference)?;
     if !shared.quiet && !args.json {
         print(&describe(&planner, &settings, &train, &val))?;
@@ -104,15 +82,7 @@ pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
         progress.note(&warning);
     }
     trainer.run(&run, &mut progress, &stop)?;
-    let last = Checkpoint::newest(&run.dir)?.found.map(|c| c.dir);
-    let last = last.as_deref().unwrap_or(&run.dir).display().to_string();
-    if args.json {
-        print_json(&json!({ "run": run.dir.display().to_string(), "steps": trainer.total(), "checkpoint": last }))
-    } else if shared.quiet {
-        Ok(())
-    } else {
-        print(&format!("done: {last}\nnext: reinsman eval --model {}\n", run.dir.display()))
-    }
+    training::end(args, shared, &run, trainer.total())
 }
 
 /// Writes the recipe's text beside the run; a run that continues must have the same.
@@ -131,26 +101,14 @@ fn keep_recipe(run: &Run, recipe: &str, anyway: bool) -> Result<()> {
 /// The usable samples that have a label to compare answers with.
 fn labelled(language: &Language, settings: &Settings, paths: &[PathBuf]) -> Result<Taught> {
     let grpo = &settings.grpo;
-    let mut all = training::taught(language, &settings.data, paths, (grpo.think, grpo.max_length))?;
+    let want = Want { section: "grpo", aim: Aim::Answer { think: grpo.think }, max_length: grpo.max_length };
+    let mut all = training::taught(language, &settings.data, paths, want)?;
     all.samples.retain(|sample| sample.labels.speed.is_some() || sample.labels.path.is_some());
     match all.samples.is_empty() {
         false => Ok(all),
         true => Err(Failure::data("no sample has a plan label, so no answer can be rewarded")
             .hint("see `reinsman data stats`; `reinsman data label` makes labels from motion")),
     }
-}
-
-/// The policy of the KL penalty: what training started from, also in a resumed run.
-fn reference(settings: &Settings, device: &Device, note: fn(&str)) -> Result<Option<Reference>> {
-    if settings.grpo.beta == 0.0 {
-        return Ok(None);
-    }
-    let start = training::source(settings, None)?;
-    if settings.model.train == Train::Lora && !matches!(start, Source::Adapter { .. }) {
-        return Ok(Some(Reference::AdapterOff));
-    }
-    let copy = training::load(settings, &start, device, Trainable::None, settings.grpo.max_pixels, note)?;
-    Ok(Some(Reference::Copy(Box::new(copy))))
 }
 
 /// Model, what is trained, data and steps, one line each.

@@ -17,6 +17,7 @@ pub mod completions;
 pub mod config;
 pub mod data;
 pub mod doctor;
+pub mod dpo;
 pub mod drive;
 pub mod eval;
 pub mod export;
@@ -76,6 +77,8 @@ pub enum Verb {
     Sft(sft::Args),
     /// Improve a planner by rewarding its own sampled answers (GRPO)
     Grpo(grpo::Args),
+    /// Teach a planner which of two answers is better (DPO)
+    Dpo(dpo::Args),
     /// Score a planner on labelled records
     Eval(eval::Args),
     /// Drive a policy through scenarios in the simulator (driving score)
@@ -128,6 +131,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Verb::Plan(args) => plan::run(args, shared),
         Verb::Sft(args) => sft::run(args, shared),
         Verb::Grpo(args) => grpo::run(args, shared),
+        Verb::Dpo(args) => dpo::run(args, shared),
         Verb::Eval(args) => eval::run(args, shared),
         Verb::Score(args) => score::run(args, shared),
         Verb::Drive(args) => drive::run(args, shared),
@@ -154,6 +158,15 @@ pub fn print(text: &str) -> Result<()> {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         Err(e) => Err(Failure::data(format!("cannot write to standard output: {e}"))),
+    }
+}
+
+/// A number of parameters, as people say it.
+fn millions(n: usize) -> String {
+    match n {
+        0..1_000_000 => format!("{:.1} k", n as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.2} M", n as f64 / 1e6),
+        _ => format!("{:.2} B", n as f64 / 1e9),
     }
 }
 

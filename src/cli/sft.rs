@@ -6,22 +6,14 @@ mod fit;
 
 use super::{
     Shared, print, print_json,
-    training::{self, Common, Taught, quant_of, trainable},
+    training::{self, Common, Opened, Taught, Want, quant_of, trainable},
 };
 use crate::{
-    device,
-    error::{Failure, Result},
-    policy::{Language, Source},
+    error::Result,
     settings::Settings,
-    train::{
-        checkpoint::Checkpoint,
-        progress::Progress,
-        run::{Run, Start},
-        sft::Trainer,
-        signals::Stop,
-    },
+    train::{sft::Trainer, survey::Aim},
 };
-use serde_json::json;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "Examples:
   reinsman sft --data train.jsonl --out runs/a --dry-run  # measure, write nothing
@@ -48,40 +40,12 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let Args { common: args, memory_anyway } = args;
     let resume = training::resumed(args, "sft")?;
     let settings = training::settings(args, resume.as_deref())?;
-    if settings.data.train.is_empty() {
-        return Err(Failure::usage("no training data").hint("give --data FILE or set data.train"));
-    }
-    let device = settings.model.device.open()?;
-    let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
-    let start = Start::here("sft", settings.sft.seed, &device::name(&device), threads);
-    // The folder is claimed before the long loading, so that a second start fails at once.
-    let run = match (&resume, &args.out) {
-        _ if args.dry_run => None,
-        (Some(dir), _) => Some(Run::resume(dir, &settings, &start, args.resume_anyway)?),
-        (None, Some(dir)) => Some(Run::create(dir, &settings, &start)?),
-        (None, None) => {
-            return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
-        }
-    };
-    // Now, when Ctrl-C still ends the program: there may be gigabytes to download.
-    Source::resolve(settings.model.path.as_deref())?;
-    let stop = Stop::on_signals()?;
-    let mut progress = Progress::new(shared.quiet);
-    for note in run.iter().flat_map(|run| &run.notes) {
-        progress.note(note);
-    }
-    let source = training::source(&settings, run.as_ref().and_then(|run| run.from.as_ref()))?;
-    let language = Language::load(&source, None, settings.sft.max_pixels)?;
-    let what = (settings.sft.think, settings.sft.max_length);
-    let train = training::taught(&language, &settings.data, &settings.data.train, what)?;
-    // Held-out records are looked over now, not when the first evaluation comes.
-    let val = match settings.data.val.is_empty() {
-        true => Taught::default(),
-        false => {
-            let val = training::taught(&language, &settings.data, &settings.data.val, what);
-            val.map_err(|e| e.context("data.val"))?
-        }
-    };
+    let sft = &settings.sft;
+    let opened = training::open(args, shared, &settings, resume.as_deref(), ("sft", sft.seed, sft.max_pixels))?;
+    let Opened { device, run, stop, mut progress, source, language } = opened;
+    let want = Want { section: "sft", aim: Aim::Answer { think: sft.think }, max_length: sft.max_length };
+    let read = |paths: &[PathBuf]| training::taught(&language, &settings.data, paths, want);
+    let (train, val) = training::sets(&settings.data, read)?;
     // Before the weights, which may take minutes and all memory.
     let inputs = fit::Inputs { source: &source, device: &device, samples: &train.samples, survey: &train.survey };
     let estimate = fit::Estimate::new(&settings, &inputs)?;
@@ -91,8 +55,8 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     if let Some(warning) = estimate.check(&settings, &inputs, *memory_anyway)? {
         progress.note(&warning);
     }
-    let trained = trainable(&settings, settings.sft.seed);
-    let planner = training::load(&settings, &source, &device, trained, settings.sft.max_pixels, shared.note())?;
+    let trained = trainable(&settings, sft.seed);
+    let planner = training::load(&settings, &source, &device, trained, sft.max_pixels, shared.note())?;
     let frame = train.survey.frame_tokens();
     let mut trainer = Trainer::new(&planner, &settings, &train.samples, &val.samples, frame)?;
     if !shared.quiet && !args.json {
@@ -111,25 +75,9 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
         progress.note(&warning);
     }
     trainer.run(&run, &mut progress, &stop)?;
-    let last = Checkpoint::newest(&run.dir)?.found.map(|c| c.dir);
-    let last = last.as_deref().unwrap_or(&run.dir).display().to_string();
-    if args.json {
-        print_json(&json!({ "run": run.dir.display().to_string(), "steps": trainer.total(), "checkpoint": last }))
-    } else if shared.quiet {
-        Ok(())
-    } else {
-        print(&format!("done: {last}\nnext: reinsman eval --model {}\n", run.dir.display()))
-    }
+    training::end(args, shared, &run, trainer.total())
 }
 
 fn samples_per_step(settings: &Settings) -> usize {
     settings.sft.per_device_train_batch_size * settings.sft.gradient_accumulation_steps
-}
-
-pub(super) fn millions(n: usize) -> String {
-    match n {
-        0..1_000_000 => format!("{:.1} k", n as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.2} M", n as f64 / 1e6),
-        _ => format!("{:.2} B", n as f64 / 1e9),
-    }
 }

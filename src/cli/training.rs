@@ -1,8 +1,11 @@
-//! What every trainer's verb does before it trains: flags to settings, which run to continue, model and data.
+//! What every trainer's verb does before and after it trains: flags to settings, which run to continue, model and data,
+//! and how it ends.
 
-use super::parse;
+pub(super) mod describe;
+
+use super::{Shared, parse, print, print_json};
 use crate::{
-    device::Choice,
+    device::{self, Choice},
     error::{Failure, Result},
     policy::{
         Language, Planner,
@@ -12,13 +15,17 @@ use crate::{
     settings::{self, Draft, Settings, Train},
     train::{
         checkpoint::Checkpoint,
-        run,
-        survey::{self, Survey},
+        progress::Progress,
+        reference::Reference,
+        run::{self, Run, Start},
+        signals::Stop,
+        survey::{self, Aim, Survey},
     },
     vlm::{LoraSpec, Trainable, lora::Targets, quant::Kind},
 };
 use candle_core::Device;
 use data::{ReadOptions, Sample};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Flags of every trainer.
@@ -116,6 +123,65 @@ pub(super) fn settings(args: &Common, resume: Option<&Path>) -> Result<Settings>
     draft.finish().map(|(settings, _)| settings)
 }
 
+/// What a verb has before it reads data and loads its model.
+pub(super) struct Opened {
+    pub(super) device: Device,
+    /// None in a dry run.
+    pub(super) run: Option<Run>,
+    pub(super) stop: Stop,
+    pub(super) progress: Progress,
+    pub(super) source: Source,
+    pub(super) language: Language,
+}
+
+/// Claims the run folder, finds the model and reads its tokenizer.
+pub(super) fn open(
+    args: &Common,
+    shared: &Shared,
+    settings: &Settings,
+    resume: Option<&Path>,
+    (verb, seed, max_pixels): (&'static str, u64, Option<u64>),
+) -> Result<Opened> {
+    if settings.data.train.is_empty() {
+        return Err(Failure::usage("no training data").hint("give --data FILE or set data.train"));
+    }
+    let device = settings.model.device.open()?;
+    let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
+    let start = Start::here(verb, seed, &device::name(&device), threads);
+    // The folder is claimed before the long loading, so that a second start fails at once.
+    let run = match (resume, &args.out) {
+        _ if args.dry_run => None,
+        (Some(dir), _) => Some(Run::resume(dir, settings, &start, args.resume_anyway)?),
+        (None, Some(dir)) => Some(Run::create(dir, settings, &start)?),
+        (None, None) => {
+            return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
+        }
+    };
+    // Now, when Ctrl-C still ends the program: there may be gigabytes to download.
+    Source::resolve(settings.model.path.as_deref())?;
+    let stop = Stop::on_signals()?;
+    let mut progress = Progress::new(shared.quiet);
+    for note in run.iter().flat_map(|run| &run.notes) {
+        progress.note(note);
+    }
+    let source = source(settings, run.as_ref().and_then(|run| run.from.as_ref()))?;
+    let language = Language::load(&source, None, max_pixels)?;
+    Ok(Opened { device, run, stop, progress, source, language })
+}
+
+/// Tells that a run is done.
+pub(super) fn end(args: &Common, shared: &Shared, run: &Run, steps: u64) -> Result<()> {
+    let last = Checkpoint::newest(&run.dir)?.found.map(|c| c.dir);
+    let last = last.as_deref().unwrap_or(&run.dir).display().to_string();
+    if args.json {
+        print_json(&json!({ "run": run.dir.display().to_string(), "steps": steps, "checkpoint": last }))
+    } else if shared.quiet {
+        Ok(())
+    } else {
+        print(&format!("done: {last}\nnext: reinsman eval --model {}\n", run.dir.display()))
+    }
+}
+
 /// What to train: the given model, or that of the checkpoint a run continues from.
 pub(super) fn source(settings: &Settings, from: Option<&Checkpoint>) -> Result<Source> {
     let model = &settings.model;
@@ -208,6 +274,21 @@ pub(super) fn trainable(settings: &Settings, seed: u64) -> Trainable {
     }
 }
 
+/// The policy to stay near: what training started from, also in a resumed run.
+pub(super) fn reference(
+    settings: &Settings,
+    device: &Device,
+    max_pixels: Option<u64>,
+    note: fn(&str),
+) -> Result<Reference> {
+    let start = source(settings, None)?;
+    if settings.model.train == Train::Lora && !matches!(start, Source::Adapter { .. }) {
+        return Ok(Reference::AdapterOff);
+    }
+    let copy = load(settings, &start, device, Trainable::None, max_pixels, note)?;
+    Ok(Reference::Copy(Box::new(copy)))
+}
+
 /// The samples that training uses, and what a look over all of them found.
 #[derive(Default)]
 pub(super) struct Taught {
@@ -215,14 +296,34 @@ pub(super) struct Taught {
     pub(super) survey: Survey,
 }
 
+/// What a trainer wants of its samples; `section` is that of its settings.
+#[derive(Clone, Copy)]
+pub(super) struct Want {
+    pub(super) section: &'static str,
+    pub(super) aim: Aim,
+    pub(super) max_length: usize,
+}
+
+/// Training and held-out samples. The latter are looked over now, not when the first evaluation comes.
+pub(super) fn sets(data: &settings::Data, read: impl Fn(&[PathBuf]) -> Result<Taught>) -> Result<(Taught, Taught)> {
+    let train = read(&data.train)?;
+    let val = match data.val.is_empty() {
+        true => Taught::default(),
+        false => read(&data.val).map_err(|e| e.context("data.val"))?,
+    };
+    Ok((train, val))
+}
+
 pub(super) fn taught(
     language: &Language,
     data: &settings::Data,
     paths: &[PathBuf],
-    (think, max_length): (bool, usize),
+    Want { section, aim, max_length }: Want,
 ) -> Result<Taught> {
     let remap = |(from, to): &(String, String)| format!("{from}={to}").parse().map_err(Failure::from);
     let options = ReadOptions {
+        // Other readers would not miss an answer.
+        format: (aim == Aim::Pair).then(|| "preference".into()),
         skip_bad: data.skip_bad,
         roots: data.roots().iter().map(remap).collect::<Result<_>>()?,
         ..ReadOptions::default()
@@ -233,7 +334,8 @@ pub(super) fn taught(
         all.extend(set.samples);
         bad.extend(set.problems.iter().map(ToString::to_string));
     }
-    let mut survey = survey::survey(&language.encoder, &language.prompts, &all, think, max_length, data.skip_bad)?;
+    let (encoder, prompts) = (&language.encoder, &language.prompts);
+    let mut survey = survey::survey(encoder, prompts, &all, (section, aim), max_length, data.skip_bad)?;
     survey.bad.splice(0..0, bad);
     let mut keep = vec![false; all.len()];
     survey.usable.iter().for_each(|i| keep[*i] = true);

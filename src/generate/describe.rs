@@ -111,6 +111,7 @@ pub fn describe(
             ego: Ego { speed_mps: round(f64::from(moment.speed), 1), command: moment.command.into() },
             reasoning: Some(reasoning),
         },
+        pair: None,
         labels: Labels { speed: Some(action.speed), path: Some(action.path), future: Some(future) },
         aux: aux(&facts),
         clip: Some(clip),

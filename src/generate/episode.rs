@@ -2,14 +2,14 @@
 
 use super::Recipe;
 use sim::{
-    Batch, World,
+    Batch,
     describe::{Command, Driven, command, driven},
     event::EventKind,
-    expert::{Decision, RuleExpert},
+    expert::Decision,
     families::Family,
-    policy::Policy,
+    moment::ExpertDrive,
     rng::Rng,
-    scenario::{DT, Scenario},
+    scenario::DT,
 };
 use std::sync::Arc;
 
@@ -44,47 +44,27 @@ pub struct Moment {
     pub past: Vec<[f32; 4]>,
 }
 
-/// Ego off its line, turned and at another speed at the start: what a driver has to come back from.
-fn perturb(scenario: &mut Scenario, seed: u64) {
-    let mut rng = Rng::new(seed, "perturbed start");
-    let Some(ego) = scenario.agents.first_mut() else { return };
-    if rng.chance(0.4) {
-        return;
-    }
-    let (aside, turned, faster) = (0.35 * rng.bell(), 0.04 * rng.bell(), 1.5 * rng.bell());
-    let (sin, cos) = sim::math::sin_cos(ego.pose[2]);
-    ego.pose = [ego.pose[0] - aside * sin, ego.pose[1] + aside * cos, ego.pose[2] + turned];
-    ego.speed = (ego.speed + faster).clamp(0.0, 25.0);
-}
-
 /// The moments of one episode, in order. Those shortly before an infraction are left out.
 pub fn moments(family: &'static Family, seed: u64) -> Vec<Moment> {
-    let mut scenario = (family.make)(seed);
-    perturb(&mut scenario, seed);
-    let world = Arc::new(World::new(scenario));
-    let mut batch = Batch::new(vec![Arc::clone(&world)]);
-    let mut expert = RuleExpert::default();
-    expert.reset(&batch);
-    let mut actions = [sim::Action::default()];
-    let mut path: Vec<[f32; 4]> = Vec::new();
+    let mut drive = ExpertDrive::new(family, seed);
+    let world = Arc::clone(&drive.batch.worlds[0]);
     let mut kept: Vec<(usize, Batch, Decision)> = Vec::new();
     let first = Rng::new(seed, "first moment").below(EVERY);
     let steps = (world.scenario.duration / DT) as usize;
     for step in 0..=steps {
-        let scene = batch.scene(0);
-        path.push([scene.x[0], scene.y[0], scene.heading[0], scene.v[0]]);
-        if scene.head.done {
+        if drive.done() {
             break;
         }
-        expert.act(&batch, &mut actions);
+        let decision = drive.decide().cloned();
         if step % EVERY == first
-            && let Some(decision) = expert.decision(0)
+            && let Some(decision) = decision
         {
-            kept.push((step, batch.fork(0, 1), decision.clone()));
+            kept.push((step, drive.batch.fork(0, 1), decision));
         }
-        batch.step(&actions);
+        drive.step();
     }
-    let end = batch.scene(0).head;
+    let end = drive.batch.scene(0).head;
+    let path = &drive.past[..drive.past.len().min(steps + 1)];
     let infraction = |kind: EventKind| !matches!(kind, EventKind::Complete | EventKind::NearMiss | EventKind::OffRoute);
     let bad = end.log.events().iter().find(|e| infraction(e.kind)).map_or(usize::MAX, |e| e.step as usize);
     let spoiled = bad.saturating_sub((SPOILED / DT) as usize);
@@ -96,7 +76,8 @@ pub fn moments(family: &'static Family, seed: u64) -> Vec<Moment> {
             (1..=FUTURE).map(|k| path.get(step + k * EVERY).map(|p| [p[0], p[1], p[2]])).collect::<Option<_>>()?;
         let now = path[step];
         let driven = driven(&world, [now[0], now[1], now[2]], now[3], &future).ok()?;
-        let past = (1..=PAST).rev().filter_map(|k| step.checked_sub(k * EVERY)).map(|s| path[s]).collect();
+        let past = (1..=PAST).rev().filter_map(|k| step.checked_sub(k * EVERY)).map(|s| path[s]);
+        let past = past.map(|[x, y, heading, v, _]| [x, y, heading, v]).collect();
         let command = command(&then.scene(0));
         Some(Moment { family, seed, step, decision, driven, command, speed: now[3], past, batch: then })
     };

@@ -97,6 +97,7 @@ impl Asking<'_> {
         let (mut writer, _) = Writer::open(&path, &digest).map_err(log_failure)?;
         let drawn = kind == Kind::Drawn;
         let sampling = Sampling {
+            min_new_tokens: 0,
             generations: if drawn { self.how.samples } else { 1 },
             max_new_tokens: self.how.max_new_tokens,
             params: SamplingParams { do_sample: drawn, temperature: 1.0, ..SamplingParams::default() },
@@ -108,7 +109,7 @@ impl Asking<'_> {
                 return Ok(false);
             }
             let prompts = Prompt::of(self.planner, Some(&mut *self.features), batch, self.job.arm.think)?;
-            for Group { prompt, answers } in sample(self.planner, prompts, &sampling, step as u64)? {
+            for Group { prompt, answers } in sample(self.planner, prompts, &sampling, (step as u64, 0))? {
                 let mut entry = blank_entry(prompt.sample, self.job.arm.think, &digest);
                 entry.replies = answers.iter().map(|answer| Reply::read(answer.text.as_str())).collect();
                 entry.tokens = Some(answers.iter().map(|answer| answer.ids.len()).sum());

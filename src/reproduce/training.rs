@@ -101,7 +101,7 @@ impl Training<'_> {
                 done?;
             }
             Verb::Grpo => {
-                let judge = Judge::named(&settings.grpo.reward, &judge::text(&settings.grpo.reward)?)?;
+                let judge = Judge::named(&settings.grpo.reward, &judge::text(&settings.grpo.reward)?, 1)?;
                 let mut trainer = grpo::Trainer::new(&planner, settings, samples, &[], judge, None)?;
                 if let Some(from) = &run.from {
                     trainer.restore(from, false)?;

@@ -4,6 +4,7 @@
 //! (`section!` in [`knob`]). Below this module nothing checks ranges again. To add a setting: one field. To add a
 //! section: one `section!`, one field of [`Settings`], one line in each of its two lists.
 
+mod dpo;
 pub mod draft;
 mod grpo;
 pub mod knob;
@@ -11,8 +12,9 @@ pub mod nearest;
 mod sft;
 mod source;
 
+pub use dpo::{Dpo, PairLoss};
 pub use draft::{Draft, Origin, Origins};
-pub use grpo::{Aggregation, Grpo, LossType, ScaleRewards};
+pub use grpo::{Aggregation, Grpo, ImportanceSamplingLevel, ImportanceSamplingMode, LossType, ScaleRewards};
 pub use sft::{Augment, Auxiliary, Checkpointing, ClassBalance, Lora, LrScheduler, Sft};
 pub use source::{Data, Dtype, Model, Quant, Train};
 
@@ -38,6 +40,8 @@ pub struct Settings {
     pub augment: Augment,
     /// Group relative policy optimisation.
     pub grpo: Grpo,
+    /// Direct preference optimisation.
+    pub dpo: Dpo,
 }
 
 /// Settings that a resumed run may change: they do not touch what is computed (on another device it rounds differently).
@@ -53,6 +57,11 @@ const FREE_ON_RESUME: &[&str] = &[
     "grpo.eval_steps",
     "grpo.log_completions",
     "grpo.log_completions_steps",
+    "dpo.precompute_ref_log_probs",
+    "dpo.save_steps",
+    "dpo.save_total_limit",
+    "dpo.logging_steps",
+    "dpo.eval_steps",
 ];
 
 /// A setting that differs between two trees.
@@ -69,7 +78,7 @@ pub struct Difference {
 impl Settings {
     /// The sections in the order of the file.
     pub fn sections(&self) -> Vec<&dyn Section> {
-        vec![&self.model, &self.data, &self.lora, &self.sft, &self.auxiliary, &self.augment, &self.grpo]
+        vec![&self.model, &self.data, &self.lora, &self.sft, &self.auxiliary, &self.augment, &self.grpo, &self.dpo]
     }
 
     fn sections_mut(&mut self) -> Vec<&mut dyn Section> {
@@ -81,6 +90,7 @@ impl Settings {
             &mut self.auxiliary,
             &mut self.augment,
             &mut self.grpo,
+            &mut self.dpo,
         ]
     }
 
@@ -144,12 +154,19 @@ impl Settings {
 
     /// Rules across settings.
     fn check(&self) -> Result<()> {
-        let Settings { model, data, sft, auxiliary, grpo, .. } = self;
-        if let Some(max) = sft.max_steps.filter(|max| sft.warmup_steps > *max) {
-            let message = format!("sft.warmup_steps is {} but sft.max_steps is only {max}", sft.warmup_steps);
-            return Err(
-                Failure::usage(message).hint("the learning rate would never reach its peak: lower warmup_steps")
-            );
+        let Settings { model, data, sft, auxiliary, grpo, dpo, .. } = self;
+        let steps = [
+            ("sft", sft.warmup_steps, sft.max_steps),
+            ("grpo", grpo.warmup_steps, Some(grpo.max_steps)),
+            ("dpo", dpo.warmup_steps, dpo.max_steps),
+        ];
+        for (section, warmup, max) in steps {
+            if let Some(max) = max.filter(|max| warmup > *max) {
+                let message = format!("{section}.warmup_steps is {warmup} but {section}.max_steps is only {max}");
+                return Err(
+                    Failure::usage(message).hint("the learning rate would never reach its peak: lower warmup_steps")
+                );
+            }
         }
         if auxiliary.targets.is_empty() && (auxiliary.weight > 0.0 || auxiliary.vision_steps > 0) {
             let message = "sft.auxiliary has a weight or vision_steps but no targets";
@@ -165,14 +182,8 @@ impl Settings {
             );
             return Err(Failure::usage(message).hint(format!("use model.train=full or vision, or {key}=0")));
         }
-        if grpo.warmup_steps > grpo.max_steps {
-            let message =
-                format!("grpo.warmup_steps is {} but grpo.max_steps is only {}", grpo.warmup_steps, grpo.max_steps);
-            return Err(
-                Failure::usage(message).hint("the learning rate would never reach its peak: lower warmup_steps")
-            );
-        }
-        let evaluated = [("sft", sft.eval_steps), ("grpo", grpo.eval_steps)];
+        grpo.check()?;
+        let evaluated = [("sft", sft.eval_steps), ("grpo", grpo.eval_steps), ("dpo", dpo.eval_steps)];
         if let Some((section, steps)) = evaluated.into_iter().find_map(|(s, steps)| Some((s, steps?)))
             && data.val.is_empty()
         {

@@ -166,7 +166,7 @@ section! {
             each("\"all-linear\" or a list of module name endings", |t: &String| !t.trim().is_empty());
         /// Scale by the square root of the rank.
         use_rslora: bool = false, switch();
-        /// Part of the adapter's inputs that is dropped while training (never by grpo).
+        /// Part of the adapter's inputs that is dropped while training (by sft only).
         lora_dropout: f64 = 0.0, below(0.0, 1.0);
     }
 }

@@ -5,9 +5,9 @@ use data::{Content, Sample};
 use scene::{Command, MetaAction};
 
 /// The sample as seen in a mirror: left and right exchanged in labels, auxiliary classes, command and reasoning. The
-/// caller mirrors the pictures. `None` for literal conversations, whose text cannot be mirrored safely.
+/// caller mirrors the pictures. `None` for literal conversations and answers, whose text cannot be mirrored safely.
 pub fn mirrored(sample: &Sample) -> Option<Sample> {
-    let Content::Planning { ego, reasoning } = &sample.content else { return None };
+    let (Content::Planning { ego, reasoning }, None) = (&sample.content, &sample.pair) else { return None };
     let mut out = sample.clone();
     let mut ego = ego.clone();
     ego.command = Command(swap_sides(&ego.command.0));

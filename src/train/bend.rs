@@ -21,7 +21,7 @@ const HORIZON: f64 = 0.44;
 const FAR: f64 = 45.0;
 
 /// The sample on a road whose curvature (1/m, left positive) is larger by `curvature`. `None` when it is not a planning
-/// sample with a driven future.
+/// sample with a driven future, or when its answers are given word by word.
 pub fn bent(sample: &Sample, curvature: f64, wording: u64) -> Option<Sample> {
     let mut out = sample.clone();
     let future = sample.labels.future.as_ref()?;
@@ -44,7 +44,8 @@ pub fn bent(sample: &Sample, curvature: f64, wording: u64) -> Option<Sample> {
         Content::Planning { .. } => {}
         Content::Conversation { .. } => return None,
     }
-    Some(out)
+    // What the answers of a pair say would have to turn too.
+    sample.pair.is_none().then_some(out)
 }
 
 /// A curvature for one sample: none for half of them, else normal with half of `most` as deviation, cut at `most`.

@@ -10,6 +10,7 @@ use crate::{
     streams::Stream,
     vlm::{
         Batch, ImageFeatures, Row, Targets, Visual, Vlm,
+        chat::text_of,
         encode::{Encoded, Encoder, IGNORED, Unscored},
         image::{Loading, Rgb},
         processor::Pixels,
@@ -42,12 +43,15 @@ pub struct Example {
     pub aux: BTreeMap<String, String>,
 }
 
-/// The conversation that teaches a sample; `None` when there is nothing to teach (no label on any axis, or a
-/// conversation without an answer).
+/// The conversation that teaches a sample, of a preference pair the chosen answer; `None` when there is nothing to teach
+/// (no label on any axis, or a conversation without an answer).
 ///
 /// # Errors
 /// A broken prompt template, a speed that is no number, a command of several lines.
 pub fn lesson(prompts: &Prompts, sample: &Sample, think: bool) -> Result<Option<Lesson>> {
+    if let Some([chosen, _]) = pair_lessons(prompts, sample)? {
+        return Ok(Some(Lesson { turns: chosen, unscored: Vec::new() }));
+    }
     let (ego, reasoning) = match &sample.content {
         Content::Conversation { turns } => {
             let taught = turns.iter().any(|turn| turn.role == Role::Assistant);
@@ -64,6 +68,23 @@ pub fn lesson(prompts: &Prompts, sample: &Sample, think: bool) -> Result<Option<
     let turn = turns.len();
     turns.push(Turn { role: Role::Assistant, parts: vec![Part::Text(text)] });
     Ok(Some(Lesson { turns, unscored: unknown.into_iter().map(|bytes| Unscored { turn, bytes }).collect() }))
+}
+
+/// The question of a preference pair with the chosen and with the rejected answer; `None` when the sample is no pair. A
+/// planning question asks for reasoning when the chosen answer gives some.
+///
+/// # Errors
+/// As [`lesson`].
+pub fn pair_lessons(prompts: &Prompts, sample: &Sample) -> Result<Option<[Vec<Turn>; 2]>> {
+    let Some(pair) = &sample.pair else { return Ok(None) };
+    let asked = match &sample.content {
+        Content::Conversation { turns } => turns.clone(),
+        Content::Planning { ego, .. } => {
+            let think = pair.chosen.iter().any(|turn| text_of(turn).contains("<think>"));
+            prompts.plan_turns(ego, sample.images.len(), think)?
+        }
+    };
+    Ok(Some([&pair.chosen, &pair.rejected].map(|answer| [&asked[..], answer].concat())))
 }
 
 /// Reads a sample's pictures.

@@ -1,9 +1,9 @@
 //! Group relative policy optimisation (Shao et al. 2024, DeepSeekMath), to be read from top to bottom: [`Trainer::new`]
-//! puts everything together, [`Trainer::run`] is the loop, [`Trainer::step`] draws prompts, samples a group of answers to
-//! each, rewards and compares them, [`Trainer::update`] is one optimizer step, [`Trainer::micro`] one forward and
-//! backward pass over answers to one prompt.
+//! puts everything together, [`Trainer::run`] is the loop, [`Trainer::step`] draws groups of answers to prompts (`draw`),
+//! compares their rewards and learns from them, [`Trainer::update`] is one optimizer step, [`Trainer::micro`] one forward
+//! and backward pass over answers to one prompt.
 //!
-//! Everything random is a function of the seed and the step, so a resumed run repeats the uninterrupted one bit by bit.
+//! Everything random is a function of the seed and the state, so a resumed run repeats the uninterrupted one bit by bit.
 //!
 //! Deviations from TRL 1.16:
 //! 1. A step is one batch of answers with all its `num_iterations` updates.
@@ -11,12 +11,16 @@
 //! 3. Old log-probabilities are those of the first update pass, not of a pass of their own: the same numbers.
 //! 4. The reference of an adapter that was trained before is that adapter, as it was when training started.
 //! 5. A reward, loss or gradient that is not finite skips the update instead of being trained on.
+//! 6. Sampling log-probabilities are always known, so the importance ratio between trainer and sampler and the off-policy
+//!    mask see them in every run, where TRL has them from vLLM only.
+//! 7. With `dynamic_sample` (not in TRL) rewards and answers are told of all groups that were drawn.
 
 mod ask;
+mod draw;
+pub mod driven;
 mod health;
 pub mod judge;
-mod padded;
-pub mod reference;
+mod overlong;
 mod report;
 pub mod rollout;
 mod setup;
@@ -31,11 +35,10 @@ use super::{
     features::{self, Features},
     metrics::Metrics,
     order::Order,
+    padded::Padded,
     progress::Progress,
-    rl::{
-        advantage::advantages,
-        loss::{Completions, LossOptions, policy_loss},
-    },
+    reference::Reference,
+    rl::loss::{Completions, LossOptions, policy_loss},
     run::Run,
     schedule::Schedule,
     segment::Pass,
@@ -46,14 +49,13 @@ use crate::{
     error::{Failure, Kind, Result},
     policy::Planner,
     settings::Settings,
-    vlm::{Batch, ImageFeatures, Row, Targets, processor::Pixels},
+    vlm::{Batch, Row, Targets, processor::Pixels},
 };
 use candle_core::DType;
-use data::Sample;
+use data::{Content, Sample};
+use draw::Drawn;
 use health::Health;
 use judge::Judge;
-use padded::Padded;
-use reference::Reference;
 use report::Told;
 use rollout::{Answer, Group, Prompt, Sampling};
 
@@ -102,6 +104,19 @@ impl<'a> Trainer<'a> {
         if grpo.beta > 0.0 && reference.is_none() {
             return Err(Failure::usage(format!("grpo.beta is {}, but there is no reference policy", grpo.beta)));
         }
+        let asked = planner.prompts.answers();
+        if asked != grpo.num_answers {
+            let message = format!("grpo.num_answers is {}, but the prompts ask for {asked}", grpo.num_answers);
+            return Err(Failure::usage(message));
+        }
+        if let Some(sample) = train.iter().find(|s| asked > 1 && matches!(s.content, Content::Conversation { .. })) {
+            let message = format!("sample {} asks in its own words, not for {asked} plans", sample.id);
+            return Err(Failure::usage(message).hint("grpo.num_answers above 1 needs records with an ego state"));
+        }
+        let judge = match grpo.soft_cache_length {
+            0 => judge,
+            cache => overlong::with_soft_overlong(judge, grpo.max_completion_length, cache),
+        };
         Ok(Trainer {
             planner,
             settings,
@@ -137,7 +152,12 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// A checkpoint of another run; exit 2 for changed samples.
     pub fn restore(&mut self, from: &Checkpoint, anyway: bool) -> Result<Option<String>> {
-        self.state.resume(from, &mut self.optimizer, None, anyway)
+        let warning = self.state.resume(from, &mut self.optimizer, None, anyway)?;
+        if self.state.cursor == 0 {
+            // Written when every step took the same number of prompts.
+            self.state.cursor = self.state.step * self.settings.grpo.prompts_per_step as u64;
+        }
+        Ok(warning)
     }
 
     /// Trains to the end or until asked to stop.
@@ -176,7 +196,7 @@ impl<'a> Trainer<'a> {
             let last = step == self.total();
             let due = |every: usize| step.is_multiple_of(every as u64) || last;
             if due(grpo.logging_steps) || report.skipped.is_some() {
-                let epoch = (step * grpo.prompts_per_step as u64) as f64 / self.train.len() as f64;
+                let epoch = self.state.cursor as f64 / self.train.len() as f64;
                 told.metrics.write(&report.line(step, epoch, self.state.num_tokens))?;
             }
             if grpo.log_completions && (step == 1 || due(grpo.log_completions_steps) || report.skipped.is_some()) {
@@ -242,21 +262,23 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// Pictures that cannot be read, device trouble, logits that are not finite.
     pub fn step(&mut self) -> Result<(Report, Vec<Group<'a>>)> {
-        let (grpo, step) = (&self.settings.grpo, self.state.step);
-        let n = grpo.prompts_per_step as u64;
-        let picked: Vec<&'a Sample> =
-            (step * n..(step + 1) * n).map(|position| &self.train[self.order.at(position)]).collect();
-        let prompts = Prompt::of(self.planner, self.features.as_mut(), &picked, grpo.think)?;
-        let mut groups = rollout::sample(self.planner, prompts, &self.sampling, step)?;
-        let mut report = Report { lr: self.schedule.lr(step), ..Report::default() };
-        report.ids = picked.iter().map(|sample| sample.id.clone()).collect();
-        report.skipped = self.reward(&mut groups, &mut report)?;
-        report.answers(&groups);
-        self.state.num_tokens += report.tokens;
+        let grpo = &self.settings.grpo;
+        let drawn = self.draw()?;
+        let mut report = Report { lr: self.schedule.lr(self.state.step), ..Report::default() };
+        report.drawn(&drawn, grpo);
+        if drawn.broken.is_none() {
+            report.rewards(&self.judge.names, &self.compare(&drawn.all())?);
+        }
+        let Drawn { mut groups, prompts, broken, .. } = drawn;
+        report.skipped = broken;
         if report.skipped.is_none() {
+            let found = self.compare(&groups.iter().collect::<Vec<_>>())?;
+            for (i, answer) in groups.iter_mut().flat_map(|group| &mut group.answers).enumerate() {
+                (answer.reward, answer.advantage) = (found.rewards[i], found.advantages[i]);
+            }
             if let Some(reference) = &self.reference {
-                for Group { prompt, answers } in &mut groups {
-                    reference.score(self.planner, prompt, answers, grpo.temperature)?;
+                for group in &mut groups {
+                    group.refer(reference, self.planner, grpo.temperature)?;
                 }
             }
             for iteration in 0..grpo.num_iterations {
@@ -266,32 +288,10 @@ impl<'a> Trainer<'a> {
                 }
             }
         }
+        self.state.cursor += prompts;
+        self.state.num_tokens += report.tokens;
         self.state.bad_in_a_row = if report.skipped.is_some() { self.state.bad_in_a_row + 1 } else { 0 };
         Ok((report, groups))
-    }
-
-    /// Rewards and advantages of every answer. Returns why the step must be skipped, if so.
-    fn reward(&self, groups: &mut [Group], report: &mut Report) -> Result<Option<String>> {
-        let broken: Vec<String> = groups
-            .iter_mut()
-            .filter_map(|group| Some(format!("{} of sample {}", self.judge.score(group)?, group.prompt.sample.id)))
-            .collect();
-        if let Some(first) = broken.first() {
-            return Ok(Some(first.clone()));
-        }
-        // (terms, B), NaN where a reward does not apply.
-        let answers = || groups.iter().flat_map(|group| &group.answers);
-        let value =
-            |answer: &Answer, k: usize| answer.scores.get(k).and_then(Option::as_ref).map_or(f64::NAN, |s| s.value);
-        let rewards: Vec<Vec<f64>> =
-            (0..self.judge.names.len()).map(|k| answers().map(|answer| value(answer, k)).collect()).collect();
-        let options = setup::advantage(&self.settings.grpo);
-        let found = advantages(&rewards, &self.judge.weights, self.sampling.generations, options)?;
-        for (i, answer) in groups.iter_mut().flat_map(|group| &mut group.answers).enumerate() {
-            (answer.reward, answer.advantage) = (found.rewards[i], found.advantages[i]);
-        }
-        report.rewards(&self.judge.names, &found);
-        Ok(None)
     }
 
     /// One optimizer step on all answers. Returns why nothing was written, if so.
@@ -334,7 +334,7 @@ impl<'a> Trainer<'a> {
         let clip = clip_coefficient(report.grad_norm, grpo.max_grad_norm);
         Ok(match self.optimizer.step(&gradients, report.lr, if clip.is_finite() { clip } else { 1.0 })? {
             Outcome::Stepped => None,
-            Outcome::Refused { tensors } => Some(super::sft::not_finite(&tensors)),
+            Outcome::Refused { tensors } => Some(super::common::not_finite(&tensors)),
         })
     }
 
@@ -348,24 +348,25 @@ impl<'a> Trainer<'a> {
         report: &mut Report,
     ) -> Result<Result<Gradients, String>> {
         let (vlm, grpo) = (&self.planner.vlm, &self.settings.grpo);
-        let (batch, targets) = rows(self.planner, prompt, answers)?;
+        let (batch, targets) = packed(self.planner, prompt, answers)?;
         let images = match Pixels::concat(&prompt.pixels)? {
             Some((values, grids)) => Some(vlm.encode_images(&values, &grids)?), // with gradients
             None => prompt.images.clone(),
         };
-        let images = images.map(|one| ImageFeatures::concat(&vec![&one; answers.len()])).transpose()?;
         let checkpointing = grpo.gradient_checkpointing.on(vlm.parameter_count());
         let pass = Pass { vlm, batch: &batch, images: images.as_ref(), vars: vlm.vars(), checkpointing };
         let mut broken = None;
         let (_, gradients) = pass.gradients(|hidden, _| {
             let (logps, entropies) = vlm.token_logps(hidden, &targets.rows, &targets.ids, grpo.temperature)?;
             let padded = Padded::new(&targets.per_row, hidden.device());
-            let numbers = |of: fn(&Answer) -> Option<&Vec<f32>>| padded.numbers(answers, of);
+            let numbers = |of: fn(&Answer) -> Option<&Vec<f32>>| padded.numbers(answers.iter().map(|a| of(a)));
             let (old, reference) = (numbers(|a| a.old.as_ref())?, numbers(|a| a.reference.as_ref())?);
+            let sampling = numbers(|a| Some(&a.logps))?;
             let advantages: Vec<f64> = answers.iter().map(|answer| answer.advantage).collect();
             let completions = Completions {
                 logps: &padded.of(&logps)?,
                 old_logps: old.as_ref(),
+                sampling_logps: sampling.as_ref(),
                 ref_logps: reference.as_ref(),
                 mask: &padded.mask()?,
                 advantages: &advantages,
@@ -402,16 +403,15 @@ fn remember(answers: &mut [&mut Answer], logps: &[f32]) {
     }
 }
 
-/// Right-padded rows of a prompt and its answers, and the places that score the answers' tokens.
+/// A prompt and its answers in one row, and the places that score the answers' tokens.
 ///
 /// # Errors
-/// Rows that do not fit the model.
-pub fn rows(planner: &Planner, prompt: &Prompt, answers: &[&mut Answer]) -> Result<(Batch, Targets)> {
-    let ids: Vec<Vec<u32>> = answers.iter().map(|answer| [&prompt.ids[..], &answer.ids].concat()).collect();
-    let visuals = prompt.visuals();
-    let rows: Vec<Row> =
-        ids.iter().zip(answers).map(|(ids, answer)| Row::new(ids, &visuals).written(answer.ids.len())).collect();
-    let batch = Batch::right_padded(planner.vlm.config(), &rows, planner.encoder.tokenizer.pad())?;
-    let targets = Targets::select(&batch, |_, token| token >= prompt.ids.len());
+/// A prompt or answers that do not fit the model.
+fn packed(planner: &Planner, prompt: &Prompt, answers: &[&mut Answer]) -> Result<(Batch, Targets)> {
+    let (config, visuals) = (planner.vlm.config(), prompt.visuals());
+    let alone = Batch::right_padded(config, &[Row::new(&prompt.ids, &visuals)], planner.encoder.tokenizer.pad())?;
+    let tails: Vec<&[u32]> = answers.iter().map(|answer| answer.ids.as_slice()).collect();
+    let batch = Batch::packed(config, &alone, &tails)?;
+    let targets = Targets::tails(&batch);
     Ok((batch, targets))
 }

@@ -1,8 +1,10 @@
 //! `metrics.jsonl`: one line per step, appended with one write each, so that a kill can tear at most the last line.
 //!
 //! A checkpoint records [`Metrics::offset`]; resuming cuts the file back to it, so no step appears twice. A write that
-//! failed half-way (full disk) is cut off before the next one.
+//! failed half-way (full disk) is cut off before the next one. Every line also goes to the event file of
+//! [`super::tensorboard`].
 
+use super::tensorboard::Events;
 use crate::error::{Failure, Result, io_at};
 use serde::Serialize;
 use std::{
@@ -17,6 +19,7 @@ pub struct Metrics {
     file: File,
     path: PathBuf,
     offset: u64,
+    events: Option<Events>,
 }
 
 /// The file as read.
@@ -37,17 +40,30 @@ impl Metrics {
         Self::open(path, 0).map(|(metrics, _)| metrics)
     }
 
-    /// Opens the file and cuts it to `offset` bytes. If it is shorter than that (power loss), it is cut to its last
-    /// whole line; the second value is then the number of bytes that are missing.
+    /// Opens the file and cuts it, with the event file in the same folder, to `offset` bytes. If it is shorter than that
+    /// (power loss), it is cut to its last whole line; the second value is then the number of bytes that are missing.
     ///
     /// # Errors
     /// Exit 3.
     pub fn open(path: &Path, offset: u64) -> Result<(Self, u64)> {
+        let (mut metrics, missing) = Self::plain(path, offset)?;
+        let text = std::fs::read(path).map_err(io_at(path))?;
+        let lines = text.split_inclusive(|b| *b == b'\n');
+        let kept: Vec<_> = lines.map(|line| serde_json::from_slice(line).unwrap_or_default()).collect();
+        metrics.events = Some(Events::open(path.parent().unwrap_or(Path::new(".")), &kept)?);
+        Ok((metrics, missing))
+    }
+
+    /// [`Self::open`] for another file of lines, of which TensorBoard shows nothing.
+    ///
+    /// # Errors
+    /// Exit 3.
+    pub fn plain(path: &Path, offset: u64) -> Result<(Self, u64)> {
         let file = OpenOptions::new().append(true).create(true).open(path).map_err(io_at(path))?;
         let length = file.metadata().map_err(io_at(path))?.len();
         let kept = if length >= offset { offset } else { whole_lines(path)? };
         file.set_len(kept).map_err(io_at(path))?;
-        Ok((Metrics { file, path: path.into(), offset: kept }, offset - kept))
+        Ok((Metrics { file, path: path.into(), offset: kept, events: None }, offset - kept))
     }
 
     /// Appends one line. Numbers that are not finite become `null`.
@@ -62,7 +78,10 @@ impl Metrics {
             return Err(io_at(&self.path)(e));
         }
         self.offset += text.len() as u64;
-        Ok(())
+        match &mut self.events {
+            Some(events) => events.write(&serde_json::from_slice(&text).unwrap_or_default()),
+            None => Ok(()),
+        }
     }
 
     /// Makes what was written durable and returns its length, for the checkpoint.
@@ -118,11 +137,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
         let mut metrics = Metrics::create(&path).unwrap();
+        let events = || {
+            let files = crate::files::names(dir.path()).unwrap();
+            let found: Vec<_> = files.into_iter().filter(|(name, _)| name.contains("tfevents")).collect();
+            assert_eq!(found.len(), 1, "{found:?}");
+            std::fs::metadata(&found[0].1).unwrap().len()
+        };
+        let (empty, mut two) = (events(), 0);
         let mut at_two = 0;
         for step in 1..=4 {
             metrics.write(&json!({"step": step, "loss": 1.0 / step as f64})).unwrap();
             if step == 2 {
-                at_two = metrics.offset().unwrap();
+                (at_two, two) = (metrics.offset().unwrap(), events());
             }
         }
         drop(metrics);
@@ -131,7 +157,7 @@ mod tests {
         assert_eq!(steps(&path), [1, 2, 3, 4]);
         assert!(read(&path).unwrap().torn);
         let (mut metrics, missing) = Metrics::open(&path, at_two).unwrap();
-        assert_eq!(missing, 0);
+        assert_eq!((missing, events()), (0, two), "{empty} bytes without an event");
         metrics.write(&json!({"step": 3, "loss": f64::NAN})).unwrap();
         assert_eq!(steps(&path), [1, 2, 3]);
         assert!(read(&path).unwrap().lines[2]["loss"].is_null());

@@ -1,7 +1,7 @@
 //! The run folder: who may write it, what is in it, and how a run is continued.
 //!
 //! ```text
-//! runs/NAME/  run.json  config.toml (resolved)  metrics.jsonl  lock  ckpt/step-000120/...
+//! runs/NAME/  run.json  config.toml (resolved)  metrics.jsonl  events.out.tfevents.*  lock  ckpt/step-000120/...
 //! ```
 //! A new run refuses a folder that already holds one with a checkpoint; a resumed run refuses settings that would change its result.
 
@@ -12,6 +12,8 @@ use crate::{
     train::{
         checkpoint::{self, Checkpoint},
         lock::{Lock, host},
+        metrics::Metrics,
+        progress::Progress,
     },
 };
 use serde_json::{Value, json};
@@ -114,9 +116,16 @@ impl Run {
         Ok(run)
     }
 
-    /// Where the metrics go.
-    pub fn metrics_path(&self) -> PathBuf {
-        self.dir.join("metrics.jsonl")
+    /// Opens `metrics.jsonl`, cut to the `bytes` that belong to the state of a run; 0 begins it anew.
+    ///
+    /// # Errors
+    /// Exit 3.
+    pub fn metrics(&self, bytes: u64, progress: &mut Progress) -> Result<Metrics> {
+        let (metrics, missing) = Metrics::open(&self.dir.join("metrics.jsonl"), bytes)?;
+        if missing > 0 {
+            progress.note(&format!("metrics.jsonl lacks {missing} bytes of the steps before the checkpoint"));
+        }
+        Ok(metrics)
     }
 
     fn note_recovered_lock(&mut self) {

@@ -7,16 +7,16 @@
 //! Everything random is a function of the seed and the step, so a resumed run repeats the uninterrupted one bit by bit.
 
 mod report;
-pub(super) mod setup;
+mod setup;
 
 pub use report::Report;
-pub(super) use report::not_finite;
 
 use super::{
     adamw::{AdamW, Outcome},
     auxiliary::{self, Head},
     checkpoint::Checkpoint,
     clip::{Gradients, clip_coefficient},
+    common::{self, EVAL_LIMIT, MAX_BAD},
     examples::{Batched, Example, Recipe, row},
     features::{self, Features},
     metrics::Metrics,
@@ -40,11 +40,6 @@ use candle_core::{Tensor, Var};
 use data::Sample;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-
-/// Skipped steps in a row after which training stops.
-const MAX_BAD: u32 = 5;
-/// Held-out samples that an evaluation looks at.
-const EVAL_LIMIT: usize = 128;
 
 /// A training run in memory.
 pub struct Trainer<'a> {
@@ -124,7 +119,7 @@ impl<'a> Trainer<'a> {
             val,
             features: Features::fit(planner, &recipe).then(|| Features::new(features::BUDGET)),
             recipe,
-            order: Order::new(train, setup::balance(sft.class_balance), sft.shuffle, sft.seed),
+            order: Order::new(train, common::balance(sft.class_balance), sft.shuffle, sft.seed),
             schedule: setup::schedule(settings, total)?,
             head,
             vars,
@@ -166,7 +161,7 @@ impl<'a> Trainer<'a> {
     /// Exit 75 when stopped on request (everything saved), 4 after five broken steps in a row, 3 when data cannot be
     /// read (everything saved) or saving keeps failing.
     pub fn run(&mut self, run: &Run, progress: &mut Progress, stop: &Stop) -> Result<()> {
-        let mut metrics = self.metrics(run, progress)?;
+        let mut metrics = run.metrics(self.state.metrics_bytes, progress)?;
         let mut saved = Saved::of(run, self.state.step);
         loop {
             // After the save, so that a stop need not wait for it; a resumed run repeats it.
@@ -210,17 +205,6 @@ impl<'a> Trainer<'a> {
                 self.save(run, progress, &mut metrics, &mut saved, last)?;
             }
         }
-    }
-
-    fn metrics(&self, run: &Run, progress: &mut Progress) -> Result<Metrics> {
-        if self.state.step == 0 {
-            return Metrics::create(&run.metrics_path());
-        }
-        let (metrics, missing) = Metrics::open(&run.metrics_path(), self.state.metrics_bytes)?;
-        if missing > 0 {
-            progress.note(&format!("metrics.jsonl lacks {missing} bytes of the steps before the checkpoint"));
-        }
-        Ok(metrics)
     }
 
     /// Why training ends after too many broken steps.
@@ -340,7 +324,7 @@ impl<'a> Trainer<'a> {
             let clip = clip_coefficient(report.grad_norm, sft.max_grad_norm);
             match self.optimizer.step(&gradients, report.lr, if clip.is_finite() { clip } else { 1.0 })? {
                 Outcome::Stepped => None,
-                Outcome::Refused { tensors } => Some(report::not_finite(&tensors)),
+                Outcome::Refused { tensors } => Some(common::not_finite(&tensors)),
             }
         };
         self.state.bad_in_a_row = if report.skipped.is_some() { self.state.bad_in_a_row + 1 } else { 0 };

@@ -49,10 +49,13 @@ pub struct State {
     /// Bytes of `completions.jsonl` that belong to these steps.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub completions_bytes: u64,
+    /// Place in the order of the data of the next prompt, where steps take more or fewer of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cursor: u64,
 }
 
-fn is_zero(bytes: &u64) -> bool {
-    *bytes == 0
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl State {
@@ -65,6 +68,7 @@ impl State {
             num_tokens: 0,
             data: fingerprint(samples),
             completions_bytes: 0,
+            cursor: 0,
         }
     }
 
@@ -237,6 +241,9 @@ pub fn fingerprint(samples: &[Sample]) -> String {
     let mut hash = Sha256::new();
     for sample in samples {
         hash.update(format!("{:?}{:?}{:?}{:?}\0", sample.id, sample.labels, sample.content, sample.aux));
+        if let Some(pair) = &sample.pair {
+            hash.update(format!("{pair:?}\0"));
+        }
     }
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

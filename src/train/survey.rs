@@ -1,11 +1,14 @@
 //! A look over a data set before training, without decoding pictures: what can be taught, how long it is, and what is
 //! wrong. Everything that is left out is counted.
 
-use super::examples::lesson;
+use super::{
+    examples::lesson,
+    pair::{rows, scored},
+};
 use crate::{
     error::{Failure, Result},
     vlm::{
-        encode::{Encoder, IGNORED},
+        encode::Encoder,
         image::{Loading, Rgb},
         prompt::Prompts,
     },
@@ -33,14 +36,26 @@ pub struct Survey {
     pub bad: Vec<String>,
 }
 
-/// Size of a sample.
+/// What a trainer wants of samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// An answer to teach, with its reasoning or without.
+    Answer {
+        /// With it.
+        think: bool,
+    },
+    /// Two answers to compare.
+    Pair,
+}
+
+/// Size of a sample: of the longer row of a pair.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Length {
     /// All tokens.
     pub tokens: usize,
     /// Those that stand for pictures.
     pub image_tokens: usize,
-    /// Those that carry loss.
+    /// Those that carry loss, in both rows of a pair.
     pub answer_tokens: usize,
     /// Pictures.
     pub images: usize,
@@ -56,12 +71,12 @@ impl Survey {
         encoder: &Encoder,
         prompts: &Prompts,
         samples: &[Sample],
-        think: bool,
+        aim: Aim,
         max_length: usize,
         skip_bad: bool,
     ) -> Result<Survey> {
         let measured: Vec<Result<Option<Length>>> =
-            samples.par_iter().map(|sample| measure(encoder, prompts, sample, think)).collect();
+            samples.par_iter().map(|sample| measure(encoder, prompts, sample, aim)).collect();
         let mut out = Survey::default();
         let mut first_bad = None;
         for (i, (sample, result)) in samples.iter().zip(measured).enumerate() {
@@ -110,7 +125,7 @@ impl Survey {
     }
 }
 
-/// Measures every sample, and fails when none can be trained on.
+/// Measures every sample, and fails when none can be trained on; `section` is that of the settings.
 ///
 /// # Errors
 /// As [`Survey::of`]; nothing usable at all, with the reasons counted.
@@ -118,11 +133,11 @@ pub fn survey(
     encoder: &Encoder,
     prompts: &Prompts,
     samples: &[Sample],
-    think: bool,
+    (section, aim): (&str, Aim),
     max_length: usize,
     skip_bad: bool,
 ) -> Result<Survey> {
-    let out = Survey::of(encoder, prompts, samples, think, max_length, skip_bad)?;
+    let out = Survey::of(encoder, prompts, samples, aim, max_length, skip_bad)?;
     let (total, long, nothing) = (samples.len(), out.too_long.len(), out.nothing);
     match (out.too_long.iter().min(), out.bad.first()) {
         _ if !out.usable.is_empty() => Ok(out),
@@ -132,7 +147,7 @@ pub fn survey(
             let message = format!(
                 "all {long} samples are too long{more}: the shortest has {tokens} tokens, {max_length} are allowed"
             );
-            Err(Failure::data(message).hint("raise sft.max_length, or lower sft.max_pixels"))
+            Err(Failure::data(message).hint(format!("raise {section}.max_length, or lower {section}.max_pixels")))
         }
         (None, Some(first)) => {
             let bad = out.bad.len();
@@ -144,17 +159,29 @@ pub fn survey(
     }
 }
 
-fn measure(encoder: &Encoder, prompts: &Prompts, sample: &Sample, think: bool) -> Result<Option<Length>> {
-    let Some(lesson) = lesson(prompts, sample, think)? else { return Ok(None) };
-    let grids = sample.images.iter().map(|image| {
-        let (width, height) = size(image)?;
-        encoder.processor.grid(width, height)
-    });
-    let layout = encoder.layout(&lesson.turns, &grids.collect::<Result<Vec<_>>>()?, &lesson.unscored)?;
-    let answer_tokens = layout.labels.iter().skip(1).filter(|label| **label != IGNORED).count();
-    let image_tokens = layout.images.iter().map(|span| span.len()).sum();
-    let length = Length { tokens: layout.ids.len(), image_tokens, answer_tokens, images: sample.images.len() };
-    Ok((answer_tokens > 0).then_some(length))
+fn measure(encoder: &Encoder, prompts: &Prompts, sample: &Sample, aim: Aim) -> Result<Option<Length>> {
+    let grids = || -> Result<Vec<[usize; 3]>> {
+        let grid = |image| {
+            let (width, height) = size(image)?;
+            encoder.processor.grid(width, height)
+        };
+        sample.images.iter().map(grid).collect()
+    };
+    let layouts = match aim {
+        Aim::Answer { think } => {
+            let Some(lesson) = lesson(prompts, sample, think)? else { return Ok(None) };
+            vec![encoder.layout(&lesson.turns, &grids()?, &lesson.unscored)?]
+        }
+        Aim::Pair => {
+            let Some(rows) = rows(encoder, prompts, sample, &grids()?)? else { return Ok(None) };
+            vec![rows.chosen, rows.rejected]
+        }
+    };
+    let image_tokens = layouts.first().map_or(0, |layout| layout.images.iter().map(|span| span.len()).sum());
+    let tokens = layouts.iter().map(|layout| layout.ids.len()).max().unwrap_or(0);
+    let answer_tokens = layouts.iter().map(scored).sum();
+    let taught = layouts.iter().all(|layout| scored(layout) > 0);
+    Ok(taught.then_some(Length { tokens, image_tokens, answer_tokens, images: sample.images.len() }))
 }
 
 /// Width and height from the header where the file is plain; a picture that must be turned has the same token count.

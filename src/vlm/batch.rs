@@ -2,6 +2,9 @@
 //!
 //! Left padding serves generation (all rows end together), right padding serves training and scoring. Padding
 //! positions are 0 and never looked at. Flat indices run row by row: `row * width + column`.
+//!
+//! A packed batch is one row: a prompt once, then its continuations (tails) one after the other, each at the positions that
+//! it has behind the prompt. No tail sees another, so the prompt is computed once for all of them.
 
 use super::{
     config::VlmConfig,
@@ -58,6 +61,8 @@ pub struct Batch {
     pub deltas: Vec<i64>,
     /// Flat indices that receive the image features, in feature order.
     pub visual: Vec<u32>,
+    /// Of a packed batch: where the prompt ends, and each tail after it. Else empty.
+    pub tails: Vec<usize>,
 }
 
 impl Batch {
@@ -92,6 +97,32 @@ impl Batch {
         Self::assemble(rows, &placed, 0, false)
     }
 
+    /// A prompt, one row without padding, and its continuations in one row.
+    ///
+    /// # Errors
+    /// Another batch than one prompt, no tail or one without tokens, an id that the model does not know.
+    pub fn packed(config: &VlmConfig, prompt: &Batch, tails: &[&[u32]]) -> Result<Self> {
+        if prompt.lens != [prompt.width] || !prompt.tails.is_empty() {
+            return Err(Failure::usage(format!(
+                "tails need one prompt without padding, the batch has {}",
+                prompt.rows
+            )));
+        }
+        if tails.is_empty() {
+            return Err(Failure::usage("a packed batch needs a tail"));
+        }
+        let mut batch = Batch { tails: vec![prompt.width], ..prompt.clone() };
+        for (i, ids) in tails.iter().enumerate() {
+            check_ids(ids, config.text.vocab_size).map_err(|e| e.context(format!("tail {i}")))?;
+            let first = prompt.width as i64 + prompt.deltas[0];
+            batch.ids.extend_from_slice(ids);
+            batch.positions.iter_mut().for_each(|axis| axis.extend(first..first + ids.len() as i64));
+            batch.tails.push(batch.ids.len());
+        }
+        (batch.width, batch.lens) = (batch.ids.len(), vec![batch.ids.len()]);
+        Ok(batch)
+    }
+
     fn assemble(rows: &[&[u32]], placed: &[RowPositions], pad: u32, left: bool) -> Result<Self> {
         let width = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         if width == 0 {
@@ -111,7 +142,7 @@ impl Batch {
             visual.extend(place.visual.iter().map(|token| (at + token) as u32));
         }
         let deltas = placed.iter().map(|place| place.delta).collect();
-        Ok(Batch { rows: rows.len(), width, ids, start, lens, positions, deltas, visual })
+        Ok(Batch { rows: rows.len(), width, ids, start, lens, positions, deltas, visual, tails: Vec::new() })
     }
 
     /// Row `row` alone, without padding.
@@ -129,6 +160,7 @@ impl Batch {
             positions: [0, 1, 2].map(|axis| self.positions[axis][real.clone()].to_vec()),
             deltas: vec![self.deltas[row]],
             visual,
+            tails: self.tails.clone(),
         }
     }
 

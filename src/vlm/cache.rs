@@ -84,6 +84,9 @@ impl KvCache {
     /// Makes room for a batch: a new prompt while no rows are open, else the next tokens of every row.
     pub(crate) fn begin(&mut self, batch: &Batch) -> Result<()> {
         let (rows, tokens) = (self.rows.len(), batch.width);
+        if !batch.tails.is_empty() {
+            return Err(Failure::usage("a packed batch is computed at once, without a cache"));
+        }
         if rows == 0 {
             if batch.rows != 1 || batch.lens != [tokens] {
                 return Err(Failure::usage(format!("a prompt is one row without padding, got {} rows", batch.rows)));

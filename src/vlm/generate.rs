@@ -12,6 +12,7 @@ use super::{
     model::Vlm,
     ops::{self, host},
     sampling::argmax,
+    score::Targets,
 };
 use crate::error::{Failure, Result};
 use candle_core::{Device, Tensor};
@@ -208,7 +209,7 @@ impl Vlm {
         Ok((cache, Tensor::cat(&last, 0)?))
     }
 
-    /// Log-probabilities of each token of several continuations of one prompt (a batch of one row), prefilled once.
+    /// Log-probabilities of each token of several continuations of one prompt (a batch of one row), computed once for all.
     ///
     /// # Errors
     /// When the batch holds more than one row or a continuation is empty.
@@ -219,47 +220,16 @@ impl Vlm {
         continuations: &[Vec<u32>],
         temperature: f64,
     ) -> Result<Vec<Vec<f32>>> {
-        let model = self.frozen()?;
-        if prompt.rows != 1 {
-            return Err(Failure::usage(format!("continuations need one prompt, the batch has {}", prompt.rows)));
-        }
-        if continuations.iter().any(Vec::is_empty) {
-            return Err(Failure::usage("a continuation without tokens has no probability"));
-        }
         if continuations.is_empty() {
             return Ok(Vec::new());
         }
-        let (mut cache, last) = model.prefill(prompt, images)?;
-        let last = last.squeeze(1)?;
-        let firsts: Vec<u32> = continuations.iter().map(|ids| ids[0]).collect();
-        let (first, _) = model.score_rows(&last.broadcast_as((firsts.len(), last.dim(1)?))?, &firsts, temperature)?;
-        let mut out: Vec<Vec<f32>> = first.to_vec1::<f32>()?.into_iter().map(|logp| vec![logp]).collect();
-        // Only continuations with a second token need the model again, all of them in one batch.
-        let longer: Vec<usize> = (0..continuations.len()).filter(|i| continuations[*i].len() > 1).collect();
-        if longer.is_empty() {
-            return Ok(out);
-        }
-        let fed: Vec<&[u32]> = longer.iter().map(|i| &continuations[*i][..continuations[*i].len() - 1]).collect();
-        let at = vec![prompt.lens[0] as i64 + prompt.deltas[0]; fed.len()];
-        let batch = Batch::continuing(model.config(), &fed, &at)?;
-        cache.fork(&vec![0; longer.len()], batch.width)?;
-        let hidden = model.forward(&batch, None, Some(&mut cache), None)?;
-        let (mut rows, mut targets) = (Vec::new(), Vec::new());
-        for (row, i) in longer.iter().enumerate() {
-            rows.extend((0..fed[row].len()).map(|token| batch.flat(row, token) as u32));
-            targets.extend_from_slice(&continuations[*i][1..]);
-        }
-        let (logps, _) = model.token_logps(&hidden, &rows, &targets, temperature)?;
+        let model = self.frozen()?;
+        let tails: Vec<&[u32]> = continuations.iter().map(Vec::as_slice).collect();
+        let batch = Batch::packed(model.config(), prompt, &tails)?;
+        let targets = Targets::tails(&batch);
+        let hidden = model.forward(&batch, images, None, None)?;
+        let (logps, _) = model.token_logps(&hidden, &targets.rows, &targets.ids, temperature)?;
         let mut logps = logps.to_vec1::<f32>()?.into_iter();
-        for (row, i) in longer.iter().enumerate() {
-            out[*i].extend(logps.by_ref().take(fed[row].len()));
-        }
-        Ok(out)
-    }
-
-    fn score_rows(&self, hidden: &Tensor, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
-        let hidden = hidden.contiguous()?;
-        let rows: Vec<u32> = (0..targets.len() as u32).collect();
-        self.token_logps(&hidden.unsqueeze(0)?, &rows, targets, temperature)
+        Ok(targets.per_row.iter().map(|count| logps.by_ref().take(*count).collect()).collect())
     }
 }

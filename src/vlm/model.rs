@@ -469,7 +469,10 @@ impl Vlm {
         let sin = Tensor::from_vec(sin, shape, &self.device)?;
         note(trace, || "text.rope_cos".into(), &cos);
         note(trace, || "text.rope_sin".into(), &sin);
-        let mask = Mask::Causal { offset: 0, start: batch.start.clone() };
+        let mask = match batch.tails.is_empty() {
+            true => Mask::Causal { offset: 0, start: batch.start.clone() },
+            false => Mask::Tails { cu: batch.tails.clone() },
+        };
         let deepstack = match images {
             Some(images) if !images.deepstack.is_empty() && !batch.visual.is_empty() => {
                 let rows = Tensor::from_slice(&batch.visual, batch.visual.len(), &self.device)?;

@@ -20,6 +20,9 @@ const BUILTIN: [(&str, &str); 4] = [
     ("plan_short", include_str!("../../prompts/plan_short.jinja")),
     ("answer", include_str!("../../prompts/answer.jinja")),
 ];
+/// What asks for several plans instead of one, after the question. Not one of the templates that folders replace, and not a
+/// part of the version of questions about one plan.
+const SEVERAL: &str = include_str!("../../prompts/several.jinja");
 /// Largest template and largest command, bytes.
 const MAX_TEMPLATE: u64 = 64 << 10;
 const MAX_COMMAND: usize = 400;
@@ -40,6 +43,7 @@ pub struct Prompts {
     env: Environment<'static>,
     style: Style,
     version: String,
+    answers: usize,
 }
 
 /// An answer's text with the bytes of its two words.
@@ -61,6 +65,7 @@ impl Prompts {
             env: Environment::new(),
             style: Style::Full,
             version: "none".into(),
+            answers: 1,
         })
     }
 
@@ -93,8 +98,7 @@ impl Prompts {
         let mut hash = Sha256::new();
         let mut version = String::new();
         for (name, text) in all {
-            let line = text.lines().next().and_then(|l| l.strip_prefix("{#- version:")?.strip_suffix("-#}"));
-            let Some(line) = line.map(str::trim).filter(|l| !l.is_empty()) else {
+            let Some(line) = version_line(&text) else {
                 return Err(Failure::data(format!("{name}.jinja does not start with a version line"))
                     .hint(format!("make the first line {{#- version: {name} 1 -#}}")));
             };
@@ -105,7 +109,8 @@ impl Prompts {
             env.add_template_owned(name, text).map_err(|e| Failure::data(format!("{name}.jinja: {e}")))?;
         }
         let digest: String = hash.finalize().iter().take(4).map(|b| format!("{b:02x}")).collect();
-        Ok(Prompts { env, style, version: format!("{version}-{digest}") })
+        env.add_template("several", SEVERAL).map_err(|e| Failure::data(format!("several.jinja: {e}")))?;
+        Ok(Prompts { env, style, version: format!("{version}-{digest}"), answers: 1 })
     }
 
     /// The same templates in another style.
@@ -114,12 +119,25 @@ impl Prompts {
         self
     }
 
-    /// The wording's name, version and hash, such as `plan-1-3f2a91c0`; short style says so.
+    /// The same, asking for so many different plans at once, at least 1.
+    pub fn with_answers(mut self, answers: usize) -> Prompts {
+        self.answers = answers.max(1);
+        self
+    }
+
+    /// Different plans that a question asks for.
+    pub fn answers(&self) -> usize {
+        self.answers
+    }
+
+    /// The wording's name, version and hash, such as `plan-1-3f2a91c0`; short style and several plans are said too.
     pub fn version(&self) -> String {
-        match self.style {
-            Style::Full => self.version.clone(),
-            Style::Short => format!("{}-short", self.version),
-        }
+        let style = if self.style == Style::Short { "-short" } else { "" };
+        let several = match self.answers {
+            1 => String::new(),
+            n => format!("-{}-{n}", version_line(SEVERAL).unwrap_or_default().replace(' ', "-")),
+        };
+        format!("{}{style}{several}", self.version)
     }
 
     /// The question to the planner: one user turn with `images` image marks, then the text. Without `think`, it asks for
@@ -153,8 +171,17 @@ impl Prompts {
                 example => MetaAction { speed: SpeedAction::Decelerate, path: PathAction::Straight }.to_string(),
             },
         )?;
-        let parts = (0..images).map(|_| Part::Image).chain([Part::Text(text)]).collect();
+        let several = if self.answers > 1 { self.several()? } else { String::new() };
+        let parts = (0..images).map(|_| Part::Image).chain([Part::Text(text + &several)]).collect();
         Ok(vec![Turn { role: Role::User, parts }])
+    }
+
+    fn several(&self) -> Result<String> {
+        let plans = PathAction::ALL.iter().flat_map(|path| SpeedAction::ALL.iter().rev().map(move |s| (*s, *path)));
+        let plans = plans.map(|(speed, path)| MetaAction { speed, path }.to_string()).take(self.answers);
+        let example = plans.collect::<Vec<_>>().join("; ");
+        let short = self.style == Style::Short;
+        self.render("several", context! { answers => self.answers, short, example })
     }
 
     /// What the planner should say. Without reasoning, the answer alone.
@@ -212,6 +239,12 @@ impl Prompts {
         let failed = |e: minijinja::Error| Failure::data(format!("{name}.jinja: {e}"));
         self.env.get_template(name).and_then(|t| t.render(values)).map_err(failed)
     }
+}
+
+/// What a template's first line says about its version.
+fn version_line(text: &str) -> Option<&str> {
+    let line = text.lines().next()?.strip_prefix("{#- version:")?.strip_suffix("-#}")?;
+    Some(line.trim()).filter(|line| !line.is_empty())
 }
 
 #[cfg(test)]

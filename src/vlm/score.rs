@@ -13,7 +13,7 @@ pub struct Targets {
     pub rows: Vec<u32>,
     /// The scored token.
     pub ids: Vec<u32>,
-    /// Number of targets of each batch row; they are stored row after row.
+    /// Number of targets of each batch row, or of each tail of a packed batch; they are stored one after the other.
     pub per_row: Vec<usize>,
 }
 
@@ -32,11 +32,23 @@ impl Targets {
         }
         targets
     }
+
+    /// Every token of the tails of a packed batch: the prompt's last position scores the first of each.
+    pub fn tails(batch: &Batch) -> Self {
+        let mut targets = Targets::default();
+        for tail in batch.tails.windows(2) {
+            let before = (tail[0]..tail[1]).map(|at| if at == tail[0] { batch.tails[0] - 1 } else { at - 1 });
+            targets.rows.extend(before.map(|at| at as u32));
+            targets.ids.extend_from_slice(&batch.ids[tail[0]..tail[1]]);
+            targets.per_row.push(tail[1] - tail[0]);
+        }
+        targets
+    }
 }
 
 impl Vlm {
-    /// Log-probability (with gradient) and entropy (without) of each target under
-    /// `softmax(logits / temperature)`; hidden `(B, T, H)`, `rows` flat indices into B*T. Both results `(R)`, f32.
+    /// Log-probability of each target and entropy in nats under `softmax(logits / temperature)`, both with gradients;
+    /// hidden `(B, T, H)`, `rows` flat indices into B*T. Both results `(R)`, f32.
     pub fn token_logps(
         &self,
         hidden: &Tensor,

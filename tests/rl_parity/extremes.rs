@@ -48,6 +48,7 @@ fn two(
     let batch = Completions {
         logps,
         old_logps: Some(old),
+        sampling_logps: None,
         ref_logps: Some(reference),
         mask: &mask,
         advantages: &[1., -1.],
@@ -130,6 +131,7 @@ fn one_token() {
     let batch = Completions {
         logps: &logps,
         old_logps: None,
+        sampling_logps: None,
         ref_logps: None,
         mask: &mask,
         advantages: &[0.3],
@@ -153,6 +155,7 @@ fn entropy_bonus_and_f64() {
     let batch = Completions {
         logps: &logps,
         old_logps: None,
+        sampling_logps: None,
         ref_logps: None,
         mask: &mask,
         advantages: &[1., -1.],
@@ -176,6 +179,7 @@ fn misfits_are_named() {
     let batch = |advantages: &'static [f64]| Completions {
         logps: &logps,
         old_logps: None,
+        sampling_logps: None,
         ref_logps: None,
         mask: &mask,
         advantages,
@@ -245,6 +249,7 @@ fn bounds_by_hand() {
     let batch = Completions {
         logps: &logps,
         old_logps: None,
+        sampling_logps: None,
         ref_logps: None,
         mask: &mask,
         advantages: &[0.5, 0.25],

@@ -28,6 +28,7 @@ fn every_case() {
         let batch = Completions {
             logps: &logps,
             old_logps: (on_policy != Some(true.into())).then_some(&old),
+            sampling_logps: None,
             ref_logps: Some(&reference),
             mask: &mask,
             advantages: &advantages,

@@ -120,6 +120,7 @@ fn loss_and_gradients() {
         let batch = Completions {
             logps: &logps,
             old_logps: Some(&old),
+            sampling_logps: None,
             ref_logps: Some(&reference),
             mask: &mask,
             advantages: &advantages.advantages,

@@ -1,6 +1,9 @@
 //! A toy planner, toy records and the program to run on them, for the tests of the binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, missing_docs)]
 
+pub mod events;
+
+use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -88,6 +91,61 @@ impl Toy {
         args
     }
 
+    /// The record with this number as a preference pair: its own plan, and one that is wrong on both axes.
+    pub fn pair(&self, i: usize) -> Value {
+        let record = self.record(i);
+        let wrong = [("STOP", "LEFT_CHANGE"), ("KEEP", "RIGHT_CHANGE")][i % 2];
+        let (speed, path) = (record["plan"]["speed"].as_str().unwrap(), record["plan"]["path"].as_str().unwrap());
+        json!({
+            "id": record["id"], "images": record["images"], "ego": record["ego"], "command": record["command"],
+            "chosen": format!("<answer> {speed}, {path} </answer>"),
+            "rejected": format!("<answer> {}, {} </answer>", wrong.0, wrong.1),
+        })
+    }
+
+    /// Arguments of `dpo` on the toy model and twelve pairs, with these settings.
+    pub fn dpo(&self, out: &str, sets: &[&str]) -> Vec<String> {
+        let pairs: Vec<Value> = (0..12).map(|i| self.pair(i)).collect();
+        let data = self.write_records("pairs.jsonl", &pairs).display().to_string();
+        let mut args = self.sft(out, &[&["dpo.per_device_train_batch_size=2"][..], sets].concat());
+        (args[0], args[4]) = ("dpo".into(), data);
+        args
+    }
+
+    /// Arguments of a trainer by its verb; every `VERB.` in the settings becomes that verb.
+    pub fn train(&self, verb: &str, out: &str, sets: &[&str]) -> Vec<String> {
+        let sets: Vec<String> = sets.iter().map(|set| set.replace("VERB.", &format!("{verb}."))).collect();
+        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+        match verb {
+            "sft" => self.sft(out, &sets),
+            "grpo" => self.grpo(out, &sets),
+            "dpo" => self.dpo(out, &sets),
+            other => panic!("no trainer {other}"),
+        }
+    }
+
+    /// Makes the model anew with an output head of its own, so that a broken input embedding breaks only the samples
+    /// that use it.
+    pub fn untie(&self) {
+        let shape = std::fs::read_to_string(SHAPE).unwrap();
+        let untied = shape.replace("\"tie_word_embeddings\":true", "\"tie_word_embeddings\":false");
+        std::fs::write(self.path("untied.json"), untied).unwrap();
+        std::fs::remove_dir_all(self.path("model")).unwrap();
+        self.init("model", &self.text("untied.json"), &[]);
+    }
+
+    /// The rows of these tokens in the input embedding become NaN.
+    pub fn poison(&self, ids: &[u32]) {
+        let path = self.path("model/model.safetensors");
+        let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+        let name = "model.language_model.embed_tokens.weight";
+        let (rows, width) = tensors[name].dims2().unwrap();
+        let mut table: Vec<f32> = tensors[name].flatten_all().unwrap().to_vec1().unwrap();
+        ids.iter().for_each(|id| table[*id as usize * width] = f32::NAN);
+        tensors.insert(name.into(), Tensor::from_vec(table, (rows, width), &Device::Cpu).unwrap());
+        candle_core::safetensors::save(&tensors, &path).unwrap();
+    }
+
     pub fn command<S: AsRef<str>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reinsman"));
         command.args(args.iter().map(AsRef::as_ref)).current_dir(self.dir.path()).stdin(Stdio::null());
@@ -150,6 +208,17 @@ impl Ran {
 
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{}: {e}\n{}", self.args, self.stdout))
+    }
+}
+
+/// Every number of a file of tensors must be finite.
+#[track_caller]
+pub fn assert_finite(file: &Path) {
+    let tensors = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    assert!(!tensors.is_empty());
+    for (name, tensor) in tensors {
+        let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+        assert!(values.iter().all(|v| v.is_finite()), "{name} in {}", file.display());
     }
 }
 

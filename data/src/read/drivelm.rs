@@ -143,7 +143,7 @@ fn question(qa: Value, category: &str, views: &[(&str, Image)], place: Place) ->
     let mut extra = Map::new();
     extra.extend(qa.rest());
     let content = Content::Conversation { turns };
-    Ok(Sample { id: String::new(), images, content, labels, aux, clip: None, split: None, extra })
+    Ok(Sample { id: String::new(), images, content, pair: None, labels, aux, clip: None, split: None, extra })
 }
 
 /// What a behavior answer says: `The ego vehicle is <path>. The ego vehicle is <speed>.`

@@ -49,5 +49,6 @@ fn read(row: Row, cx: &Context) -> Result<Sample> {
         None => Content::Conversation { turns: Vec::new() },
     };
     let (clip, split) = (fields.id("clip")?, fields.text("split")?);
-    Ok(Sample { id, images: vec![image], content, labels, aux: Default::default(), clip, split, extra: fields.rest() })
+    let (images, aux, extra) = (vec![image], Default::default(), fields.rest());
+    Ok(Sample { id, images, content, pair: None, labels, aux, clip, split, extra })
 }

@@ -61,5 +61,6 @@ pub(super) fn conversation(row: Row, cx: &Context, columns: &[&str]) -> Result<S
     let (clip, split) = (fields.id("clip")?, fields.text("split")?);
     let (images, turns) = assemble(turns, images, &place)?;
     let content = Content::Conversation { turns };
-    Ok(Sample { id, images, content, labels, aux: Default::default(), clip, split, extra: fields.rest() })
+    let (aux, extra) = (Default::default(), fields.rest());
+    Ok(Sample { id, images, content, pair: None, labels, aux, clip, split, extra })
 }

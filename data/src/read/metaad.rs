@@ -63,7 +63,8 @@ fn read(row: Row, cx: &Context) -> Result<Sample> {
     let (clip, split) = (fields.id("clip")?, fields.text("split")?);
     let (images, turns) = assemble(turns, images, &place)?;
     let content = Content::Conversation { turns };
-    Ok(Sample { id, images, content, labels, aux: Default::default(), clip, split, extra: fields.rest() })
+    let (aux, extra) = (Default::default(), fields.rest());
+    Ok(Sample { id, images, content, pair: None, labels, aux, clip, split, extra })
 }
 
 /// The text inside its tags, put there where they are missing.

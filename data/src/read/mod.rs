@@ -5,6 +5,7 @@ mod drivelm;
 mod frames;
 mod messages;
 mod metaad;
+mod preference;
 mod record;
 mod senna;
 mod sharegpt;
@@ -39,6 +40,7 @@ pub const READERS: &[&dyn Reader] = &[
     &senna::Senna,
     &frames::Frames,
     &metaad::MetaAd,
+    &preference::Preference,
     &record::Record,
     &sharegpt::ShareGpt,
     &messages::Messages,

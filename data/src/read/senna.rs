@@ -71,7 +71,8 @@ fn read(row: Row, cx: &Context) -> Result<Sample> {
     let clip = fields.get("scene_token").and_then(Value::as_str).map(str::to_owned);
     let split = fields.text("split")?;
     let content = Content::Conversation { turns };
-    Ok(Sample { id, images, content, labels, aux: Default::default(), clip, split, extra: fields.rest() })
+    let (aux, extra) = (Default::default(), fields.rest());
+    Ok(Sample { id, images, content, pair: None, labels, aux, clip, split, extra })
 }
 
 fn text_of(turn: &RawTurn) -> String {

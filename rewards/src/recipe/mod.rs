@@ -18,6 +18,7 @@ use std::fmt;
 const BUILT_IN: &[(&str, &str)] = &[
     ("alphadrive", include_str!("../../recipes/alphadrive.toml")),
     ("alphadrive-released", include_str!("../../recipes/alphadrive-released.toml")),
+    ("driving", include_str!("../../recipes/driving.toml")),
     ("meta-action", include_str!("../../recipes/meta-action.toml")),
 ];
 
@@ -30,6 +31,8 @@ pub struct Recipe {
     pub about: String,
     /// At least one; names differ.
     rewards: Vec<Reward>,
+    /// Different plans that completions are asked for.
+    plans: usize,
 }
 
 /// One summand: a product of terms.
@@ -105,9 +108,20 @@ impl Recipe {
         parse::recipe(name, text)
     }
 
+    /// The same for completions that are asked for so many different plans.
+    pub fn asking(mut self, plans: usize) -> Recipe {
+        self.plans = plans;
+        self
+    }
+
     /// Names and weights of the rewards, in order.
     pub fn rewards(&self) -> impl Iterator<Item = (&str, f64)> {
         self.rewards.iter().map(|r| (r.name.as_str(), r.weight))
+    }
+
+    /// Names of the terms that it is made of.
+    pub fn terms(&self) -> impl Iterator<Item = &'static str> {
+        self.rewards.iter().flat_map(|reward| reward.factors.iter().map(|factor| factor.term.name()))
     }
 
     /// The smallest and the largest total that any completion can get.
@@ -128,6 +142,7 @@ impl Recipe {
             let asked = Asked {
                 at: Some(at),
                 tokens: tokens.and_then(|t| t.get(at).copied()),
+                plans: self.plans,
                 ..Asked::new(completion, reference, group.texts)
             };
             let score = |r: &Reward| Some((r.name.clone(), r.weight, r.score(&asked)?));

@@ -49,7 +49,7 @@ pub(super) fn recipe(name: &str, text: &str) -> Result<Recipe, RecipeError> {
         }
         rewards.push(reward);
     }
-    Ok(Recipe { name, about, rewards })
+    Ok(Recipe { name, about, rewards, plans: 1 })
 }
 
 fn reward(place: &Place, value: &Value) -> Result<Reward, RecipeError> {

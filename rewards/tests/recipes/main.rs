@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod defects;
+#[path = "../driven/mod.rs"]
+mod driven;
 mod metamorphic;
 mod reading;
 
@@ -10,7 +12,7 @@ use scene::{MetaAction, PathAction, SpeedAction};
 use std::sync::LazyLock;
 
 /// Those that a trainer should use.
-const SOUND: [&str; 2] = ["alphadrive", "meta-action"];
+const SOUND: [&str; 3] = ["alphadrive", "driving", "meta-action"];
 
 static RECIPES: LazyLock<Vec<Recipe>> = LazyLock::new(|| Recipe::names().map(|n| Recipe::named(n).unwrap()).collect());
 
@@ -20,7 +22,7 @@ fn recipe(name: &str) -> &'static Recipe {
 
 /// The reference of the defect table.
 fn keep_straight() -> Reference {
-    Reference::from(MetaAction::new(SpeedAction::Keep, PathAction::Straight))
+    driven::reference(MetaAction::new(SpeedAction::Keep, PathAction::Straight))
 }
 
 fn completion(answer: &str) -> String {

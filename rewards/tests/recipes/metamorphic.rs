@@ -50,7 +50,7 @@ fn strs(texts: &[String]) -> Vec<&str> {
 fn last(recipe: &str, others: &[String], text: &str, driven: MetaAction) -> f64 {
     let mut group = strs(others);
     group.push(text);
-    totals_with(recipe, &group, &Reference::from(driven)).last().unwrap().value
+    totals_with(recipe, &group, &super::driven::reference(driven)).last().unwrap().value
 }
 
 /// What a policy might try with an answer it has; all of these are worse or no better.
@@ -105,7 +105,7 @@ proptest! {
             let of = |text: &str| {
                 let mut group = strs(&others);
                 group.push(text);
-                let reference = Reference::from(driven);
+                let reference = super::driven::reference(driven);
                 term.judge(&Asked { tokens: Some(text.len()), ..Asked::new(text, &reference, &group) }).unwrap().value
             };
             for text in tricks(&good, &junk) {
@@ -133,9 +133,9 @@ proptest! {
     fn copies_never_pay(mut group in groups(), at in any::<prop::sample::Index>(), driven in action()) {
         let at = at.index(group.len());
         for recipe in SOUND {
-            let before = totals_with(recipe, &strs(&group), &Reference::from(driven))[at].value;
+            let before = totals_with(recipe, &strs(&group), &super::driven::reference(driven))[at].value;
             group.push(group[at].clone());
-            let after = totals_with(recipe, &strs(&group), &Reference::from(driven));
+            let after = totals_with(recipe, &strs(&group), &super::driven::reference(driven));
             group.pop();
             prop_assert!(after[at].value <= before + 1e-12, "{recipe}");
             prop_assert_eq!(after[at].value, after[after.len() - 1].value);
@@ -148,8 +148,8 @@ proptest! {
         turned.rotate_left(turn.index(group.len()));
         turned.reverse();
         for recipe in SOUND {
-            let here = totals_with(recipe, &strs(&group), &Reference::from(driven));
-            let there = totals_with(recipe, &strs(&turned), &Reference::from(driven));
+            let here = totals_with(recipe, &strs(&group), &super::driven::reference(driven));
+            let there = totals_with(recipe, &strs(&turned), &super::driven::reference(driven));
             for (text, total) in group.iter().zip(&here) {
                 let same = turned.iter().position(|t| t == text).unwrap();
                 prop_assert_eq!(total, &there[same], "{}", recipe);

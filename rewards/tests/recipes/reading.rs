@@ -10,7 +10,7 @@ fn error(text: &str) -> String {
 
 #[test]
 fn built_in_recipes_read() {
-    assert_eq!(Recipe::names().collect::<Vec<_>>(), ["alphadrive", "alphadrive-released", "meta-action"]);
+    assert_eq!(Recipe::names().collect::<Vec<_>>(), ["alphadrive", "alphadrive-released", "driving", "meta-action"]);
     for name in Recipe::names() {
         let recipe = Recipe::named(name).unwrap();
         assert_eq!(recipe.name, name);
@@ -20,6 +20,8 @@ fn built_in_recipes_read() {
         assert!(["format", "speed", "path"].iter().all(|n| names.contains(n)), "{names:?}");
     }
     assert_eq!(Recipe::named("alphadrive").unwrap().range(), (0.0, 3.0));
+    assert_eq!(Recipe::named("driving").unwrap().range(), (0.0, 1.5));
+    assert_eq!(Recipe::named("driving").unwrap().terms().collect::<Vec<_>>(), ["format", "driving", "speed", "path"]);
     assert_eq!(Recipe::named("meta-action").unwrap().range(), (-0.25, 2.5));
     let e = Recipe::named("alfadrive").unwrap_err();
     assert!(
@@ -130,4 +132,23 @@ proptest! {
             Err(e) => prop_assert!(e.to_string().len() < 4000),
         }
     }
+}
+
+/// The form of several plans is exactly that many different ones; the F1 of labels takes them as a set.
+#[test]
+fn several_plans() {
+    let recipe = Recipe::named("alphadrive").unwrap();
+    let text = |body: &str| format!("<think>The road is clear.</think><answer>{body}</answer>");
+    let score = |plans: usize, body: &str, name: &str| {
+        let text = text(body);
+        let totals = recipe.clone().asking(plans).score_group(&[text.as_str()], &keep_straight());
+        totals[0].terms.iter().find(|(known, ..)| known == name).unwrap().2.clone()
+    };
+    let list = "STOP, STRAIGHT; KEEP, STRAIGHT";
+    assert_eq!([1, 2, 3].map(|plans| score(plans, list, "format").value), [1.0, 1.0, 0.0]);
+    assert_eq!([1, 2].map(|plans| score(plans, "KEEP, STRAIGHT", "format").value), [1.0, 0.0]);
+    assert!(score(2, "KEEP, STRAIGHT; KEEP, STRAIGHT", "format").why.contains("2 different ones are wanted"));
+    let f1 = |score: rewards::Score| score.parts.iter().find(|(name, _)| name == "speed_f1").unwrap().1;
+    assert!((f1(score(2, list, "speed")) - 2.0 / 3.0).abs() < 1e-12);
+    assert_eq!(f1(score(1, "KEEP, STRAIGHT", "speed")), 1.0);
 }

@@ -18,6 +18,32 @@ const CAP: f32 = 1.1;
 /// Seconds for the way into the lane beside.
 const CHANGE: f32 = 3.5;
 
+/// Where in metres left of its route ego wants to be, as far as its place tells: in the middle of the lane that it is in,
+/// or, for a change half way, in that of the lane that the answer asks for. For answers without earlier ones, see [`plan`].
+pub fn offset(scene: &Scene<'_>, path: PathAction) -> f32 {
+    let Some(route) = scene.world.route() else { return 0.0 };
+    let (lane, lat) = (route.lane[route.index(scene.s[0])], scene.lat[0]);
+    if lane == NO_LANE {
+        return 0.0;
+    }
+    let lanes = &scene.world.road.lanes;
+    let info = &lanes[lane as usize];
+    let half = 0.5 * info.width;
+    let middle = |l: usize| half + 0.5 * lanes[l].width;
+    let middles = [Some(0.0), info.left.map(middle), info.right.map(|l| -middle(l))];
+    let middles = || middles.into_iter().flatten();
+    let nearest = middles().min_by(|a, b| (a - lat).abs().total_cmp(&(b - lat).abs())).unwrap_or(0.0);
+    if (lat - nearest).abs() < 0.5 * half {
+        return nearest;
+    }
+    let beyond = match path {
+        PathAction::LeftChange => middles().filter(|m| *m > lat).min_by(f32::total_cmp),
+        PathAction::RightChange => middles().filter(|m| *m < lat).max_by(f32::total_cmp),
+        _ => None,
+    };
+    beyond.unwrap_or(if (lat - nearest).abs() > half { lat } else { nearest })
+}
+
 /// The plan of an answer given now. `offset` is where in metres left of its route ego wants to be since earlier answers;
 /// it is moved by lane changes and has to be kept for the next answer.
 pub fn plan(scene: &Scene<'_>, action: MetaAction, offset: &mut f32) -> Option<Plan> {

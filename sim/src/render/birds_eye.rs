@@ -1,31 +1,31 @@
 //! The world from above, for reports: north up, ego in the middle, its planned trajectory as a line.
 
 use super::Actor;
-use super::canvas::{Material, outline};
+use super::canvas::Material;
 use super::frame::{Class, Frame};
+use super::ground::ALL;
+use super::lanes::Inks;
+use super::pen::{Corners, Ink, Pen};
 use super::simd::{self, Fill, Target};
 use super::stage::{LAYERS, Solid, Stage};
 use super::style::{Rgb, Style, dim, rgb};
 use crate::math::sin_cos;
 use crate::scenario::{AgentKind, Lamp, Point, PropKind};
 
-/// World to pixels, and the frame under it.
+/// A camera far above: everything is one metre from a pen whose focal length is the scale.
 struct Chart<'a> {
-    target: Target<'a>,
+    pen: Pen<'a>,
     centre: Point,
+    /// Pixels per metre.
     scale: f32,
 }
 
 impl Chart<'_> {
     fn polygon(&mut self, corners: [Point; 4], colour: Rgb, tag: u32) {
-        let (cx, cy) = (self.target.cx, self.target.cy);
-        let x = corners.map(|p| cx + (p[0] - self.centre[0]) * self.scale);
-        let y = corners.map(|p| cy - (p[1] - self.centre[1]) * self.scale);
-        let Some(mut poly) = outline(&x, &y, self.target.width as f32, self.target.height as f32) else { return };
+        let [cx, cy] = self.centre;
         // Later polygons cover earlier ones.
-        (poly.colour, poly.tag, poly.fill) = (colour, tag, Fill::Solid);
-        (poly.depth_min, poly.depth_max) = (1.0, 1.0);
-        self.target.fill(&poly, &[]);
+        let ink = Ink { colour, tag, fill: Fill::Solid };
+        self.pen.quad(&Corners::new(corners.map(|p| [p[0] - cx, cy - p[1], 1.0])), ink);
     }
 
     fn rectangle(&mut self, at: Point, heading: f32, x: [f32; 2], y: [f32; 2], colour: Rgb, tag: u32) {
@@ -92,30 +92,32 @@ pub fn birds_eye(
     let vector = !frame.portable && simd::available();
     let scale = 1.0 / metres_per_pixel.max(1e-3);
     let middle = 0.5 * size as f32;
-    let mut chart = Chart {
-        target: Target {
-            width: size,
-            height: size,
-            cx: middle,
-            cy: middle,
-            colour: &mut frame.colour,
-            depth: &mut frame.inverse_depth,
-            tag: &mut frame.tag,
-            vector,
-        },
-        centre: [ego.x, ego.y],
-        scale,
+    let target = Target {
+        width: size,
+        height: size,
+        cx: middle,
+        cy: middle,
+        colour: &mut frame.colour,
+        depth: &mut frame.inverse_depth,
+        tag: &mut frame.tag,
+        vector,
     };
+    let mut chart = Chart { pen: Pen::new(target, &[], scale), centre: [ego.x, ego.y], scale };
     let reach = 1.5 * middle / scale;
     let near = |c: &&super::stage::Cell| super::shapes::distance(c.centre, [ego.x, ego.y]) < reach + c.radius;
     for layer in 1..LAYERS {
-        for p in stage.cells.iter().filter(near).flat_map(|c| &c.patches[layer]) {
-            let corners = [0, 1, 2, 3].map(|i| [p.x[i], p.y[i]]);
-            chart.polygon(corners, p.material.colour(style), p.material.class() as u32);
+        for sheet in stage.cells.iter().filter(near).flat_map(|c| &c.sheets[layer]) {
+            for l in 0..sheet.count {
+                let corners = [0, 1, 2, 3].map(|i| [sheet.x[i][l], sheet.y[i][l]]);
+                chart.polygon(corners, surface(style, &sheet.inks, l), sheet.inks.tag[l]);
+            }
         }
     }
-    for s in stage.cells.iter().filter(near).flat_map(|c| &c.strips) {
-        chart.line(s.from, s.to, 2.0 * s.half_width, s.material.colour(style), s.material.class() as u32);
+    for strips in stage.cells.iter().filter(near).flat_map(|c| c.lines.iter().chain(&c.kerbs)) {
+        for l in 0..strips.count {
+            let (a, b) = ([strips.from[0][l], strips.from[1][l]], [strips.to[0][l], strips.to[1][l]]);
+            chart.line(a, b, 2.0 * strips.half_width[l], surface(style, &strips.inks, l), strips.inks.tag[l]);
+        }
     }
     for placed in stage.cells.iter().filter(near).flat_map(|c| &c.solids) {
         solid(&mut chart, placed, lamps);
@@ -127,10 +129,15 @@ pub fn birds_eye(
     for pair in plan.windows(2) {
         chart.line(pair[0], pair[1], 0.4, rgb(255, 0, 220), Class::Ego as u32);
     }
+    chart.pen.finish();
     simd::pack(&frame.colour, &mut frame.rgb, vector);
     if frame.labels {
         frame.write_labels();
     }
+}
+
+fn surface(style: &Style, inks: &Inks, lane: usize) -> Rgb {
+    ALL.get(inks.colour[lane] as usize).map_or(0, |m| m.colour(style))
 }
 
 fn solid(chart: &mut Chart, placed: &super::stage::Placed, lamps: &[Lamp]) {

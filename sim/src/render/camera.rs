@@ -1,5 +1,6 @@
 //! Pinhole cameras on the ego vehicle and the transformation from world metres to pixels.
 
+use super::lanes::Lens;
 use super::style::Style;
 use crate::math::{sin_cos, tan};
 
@@ -102,7 +103,14 @@ impl View {
         }
     }
 
+    /// The picture.
+    pub fn lens(&self) -> Lens {
+        let (width, height) = (self.width as f32, self.height as f32);
+        Lens { focal: self.focal, cx: self.cx, cy: self.cy, width, height }
+    }
+
     /// Forward and left metres of a world point.
+    #[inline(always)]
     pub fn plan(&self, x: f32, y: f32) -> (f32, f32) {
         let (dx, dy) = (x - self.eye[0], y - self.eye[1]);
         (dx * self.cos + dy * self.sin, dy * self.cos - dx * self.sin)
@@ -127,6 +135,7 @@ impl View {
     }
 
     /// Camera space of a world point.
+    #[inline(always)]
     pub fn point(&self, x: f32, y: f32, z: f32) -> V3 {
         let (forward, left) = self.plan(x, y);
         let up = z - self.eye[2];

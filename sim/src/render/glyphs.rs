@@ -1,6 +1,7 @@
 //! A 5 × 7 bitmap font of what signs say: digits and the letters of STOP.
 
-use super::canvas::{Canvas, Ink};
+use super::canvas::Canvas;
+use super::pen::Ink;
 use super::solid::{Local, Side};
 
 /// Rows from the top, five bits each, the highest bit leftmost.

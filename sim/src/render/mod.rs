@@ -10,7 +10,9 @@ mod canvas;
 mod frame;
 mod glyphs;
 mod ground;
+mod lanes;
 mod noise;
+mod pen;
 mod people;
 mod props;
 mod roadside;
@@ -18,6 +20,7 @@ mod shapes;
 mod simd;
 mod solid;
 mod stage;
+mod strips;
 mod style;
 mod vehicles;
 
@@ -29,8 +32,9 @@ pub use style::Style;
 
 use crate::scenario::{AgentKind, Lamp, PropKind};
 use camera::View;
-use canvas::{Canvas, Ink};
+use canvas::Canvas;
 use frame::Scratch;
+use pen::{Corners, Ink, Pen};
 use simd::{Fill, Target};
 use solid::Local;
 use stage::Solid;
@@ -96,21 +100,17 @@ pub fn draw(
     ground::backdrop(&view, style, frame, vector);
     let Scratch { mut cells, rows, mut order } = std::mem::take(&mut frame.scratch);
     ground::visible(&view, stage, &mut cells);
-    let mut canvas = Canvas {
-        view,
-        style,
-        target: Target {
-            width: view.width,
-            height: view.height,
-            cx: view.cx,
-            cy: view.cy,
-            colour: &mut frame.colour,
-            depth: &mut frame.inverse_depth,
-            tag: &mut frame.tag,
-            vector,
-        },
-        rows: &rows,
+    let target = Target {
+        width: view.width,
+        height: view.height,
+        cx: view.cx,
+        cy: view.cy,
+        colour: &mut frame.colour,
+        depth: &mut frame.inverse_depth,
+        tag: &mut frame.tag,
+        vector,
     };
+    let mut canvas = Canvas { view, style, pen: Pen::new(target, &rows, view.focal) };
     ground::draw(&mut canvas, stage, &cells);
     in_view(&view, actors, &mut order);
     for &(_, i) in &order {
@@ -130,6 +130,7 @@ pub fn draw(
     if style.bonnet && camera.yaw.abs() < 0.3 {
         bonnet(&mut canvas);
     }
+    canvas.pen.finish();
     frame.scratch = Scratch { rows, cells, order };
     style::finish(frame, style, time, vector);
     if frame.labels {
@@ -157,7 +158,7 @@ fn shadow(canvas: &mut Canvas, a: &Actor) {
     let (x, y) = (a.x - 0.25 * a.height * sun_x, a.y - 0.25 * a.height * sun_y);
     let (u, v) = (0.5 * a.length + 0.1, 0.5 * a.width + 0.1);
     let at = |u: f32, v: f32| canvas.view.point(x + u * c - v * s, y + u * s + v * c, 0.0);
-    let q = canvas::Corners::new([at(u, v), at(-u, v), at(-u, -v), at(u, -v)]);
+    let q = Corners::new([at(u, v), at(-u, v), at(-u, -v), at(u, -v)]);
     canvas.quad(&q, Ink { colour: 0, tag: 0, fill: Fill::Shadow });
 }
 

@@ -1,8 +1,9 @@
 //! People on foot and on two wheels, in saturated clothes, with limbs that swing.
 
 use super::Actor;
-use super::canvas::{Canvas, Corners};
+use super::canvas::Canvas;
 use super::noise::hash;
+use super::pen::Corners;
 use super::solid::{Local, Side};
 use super::style::{Rgb, dim, rgb};
 use crate::math::sin_cos;

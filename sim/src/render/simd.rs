@@ -1,10 +1,15 @@
 //! The inner loops: filling convex polygons row by row, and packing colours into bytes.
 //!
-//! Each loop exists twice, in portable Rust and with AVX-512, chosen at run time; both do the same single-precision
-//! operations in the same order (no fused multiply-add), so the pixels are equal.
+//! Each loop exists twice, in portable Rust and with AVX-512 (those of [`super::lanes`] and [`super::strips`] are the same
+//! code compiled twice), chosen at run time; both do the same single-precision operations in the same order (no fused
+//! multiply-add), so the pixels are equal.
 
 #![allow(unsafe_code)]
 
+use super::camera::View;
+use super::lanes::{self, Inks, LANES, Lens, Polys, Quads, Queue, Seen};
+use super::stage::{Sheet, Strips};
+use super::strips;
 use super::style::mix;
 
 /// What a polygon does to a pixel.
@@ -16,30 +21,6 @@ pub(crate) enum Fill {
     Ground,
     /// Five eighths of the colour that is there.
     Shadow,
-}
-
-/// A convex polygon of at most four edges in pixels.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Poly {
-    /// Rows it covers: first and one past the last.
-    pub rows: (i32, i32),
-    /// Columns that bound it: first and one past the last.
-    pub columns: (i32, i32),
-    /// Upper end of each edge.
-    pub x: [f32; 4],
-    pub y: [f32; 4],
-    /// Columns per row of each edge.
-    pub slope: [f32; 4],
-    /// Added to an edge's column where it bounds from the left (0, else -∞) and from the right (0, else ∞).
-    pub left: [f32; 4],
-    pub right: [f32; 4],
-    /// Inverse depth at the optical axis, its change per column and per row, and its bounds.
-    pub depth: [f32; 3],
-    pub depth_min: f32,
-    pub depth_max: f32,
-    pub colour: u32,
-    pub tag: u32,
-    pub fill: Fill,
 }
 
 /// Buffers of one picture. All slices hold `width * height` items; `tag` may be empty.
@@ -60,6 +41,8 @@ pub(crate) fn available() -> bool {
     {
         is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vbmi")
     }
     #[cfg(not(target_arch = "x86_64"))]
@@ -69,18 +52,72 @@ pub(crate) fn available() -> bool {
 }
 
 impl Target<'_> {
-    /// Draws a polygon; `rows` holds 16 colours per row; for [`Fill::Ground`] the polygon's colour is one's number.
-    #[inline]
-    pub fn fill(&mut self, poly: &Poly, rows: &[[u32; 16]]) {
-        debug_assert!(poly.rows.0 >= 0 && poly.rows.1 <= self.height as i32);
+    /// Draws the polygons whose bit in `wanted` is set, in their order, with the queue's inks; `rows` holds 16
+    /// colours per row; for [`Fill::Ground`] the ink's colour is one's number.
+    pub fn fill(&mut self, polys: &Polys, queue: &Queue, wanted: u32, rows: &[[u32; 16]]) {
         #[cfg(target_arch = "x86_64")]
         if self.vector {
             // SAFETY: `vector` is only set where `available` said yes.
-            unsafe { avx512::fill(self, poly, rows) };
+            unsafe { avx512::fill(self, polys, queue, wanted, rows) };
             return;
         }
-        portable::fill(self, poly, rows);
+        let mut left = wanted;
+        while left != 0 {
+            let lane = left.trailing_zeros() as usize;
+            left &= left - 1;
+            portable::fill(self, polys, lane, queue, rows);
+        }
     }
+}
+
+/// [`lanes::setup`].
+pub(crate) fn setup(queue: &Queue, lens: &Lens, out: &mut Polys, vector: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if vector {
+        // SAFETY: `vector` is only set where `available` said yes.
+        return unsafe { avx512::setup(queue, lens, out) };
+    }
+    let _ = vector;
+    lanes::setup(queue, lens, out);
+}
+
+/// [`Queue::append`]; the queue holds fewer than 16 before.
+pub(crate) fn append(queue: &mut Queue, quads: &Quads, inks: &Inks, wanted: u32, vector: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if vector {
+        // SAFETY: `vector` is only set where `available` said yes.
+        return unsafe { avx512::append(queue, quads, inks, wanted) };
+    }
+    let _ = vector;
+    queue.append(quads, inks, wanted);
+}
+
+/// [`lanes::flat`].
+pub(crate) fn flat(view: &View, ground: &Sheet, out: &mut Quads, vector: bool) -> Seen {
+    #[cfg(target_arch = "x86_64")]
+    if vector {
+        // SAFETY: `vector` is only set where `available` said yes.
+        return unsafe { avx512::flat(view, ground, out) };
+    }
+    let _ = vector;
+    lanes::flat(view, ground, out)
+}
+
+/// [`strips::strips`].
+pub(crate) fn strips<const KERBS: bool>(
+    view: &View,
+    strips: &Strips,
+    top: &mut Quads,
+    side: &mut Quads,
+    vector: bool,
+) -> [Seen; 2] {
+    #[cfg(target_arch = "x86_64")]
+    if vector {
+        // SAFETY: `vector` is only set where `available` said yes.
+        return unsafe { avx512::strips::<KERBS>(view, strips, top, side) };
+    }
+    let _ = vector;
+    strips::strips::<KERBS>(view, strips, top, side)
 }
 
 /// Red, green and blue bytes of packed colours; `rgb` holds three bytes per colour.
@@ -93,6 +130,18 @@ pub(crate) fn pack(colour: &[u32], rgb: &mut [u8], vector: bool) {
     }
     let _ = vector;
     portable::pack(colour, rgb);
+}
+
+/// One colour and one depth for a whole row.
+pub(crate) fn row(colours: &mut [u32], colour: u32, depths: &mut [f32], depth: f32, vector: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if vector {
+        // SAFETY: `vector` is only set where `available` said yes.
+        return unsafe { avx512::row(colours, colour, depths, depth) };
+    }
+    let _ = vector;
+    colours.fill(colour);
+    depths.fill(depth);
 }
 
 /// Sixteen colours mixed with one: `(256 - t) / 256` of each, `t / 256` of `haze`.
@@ -138,7 +187,7 @@ pub(crate) fn speckle(colour: &mut [u32], key: u32, amplitude: u8, vector: bool)
 }
 
 mod portable {
-    use super::{Fill, Poly, Target};
+    use super::{Fill, Polys, Queue, Target};
 
     /// Rounded-up average of each byte.
     fn average(a: u32, b: u32) -> u32 {
@@ -167,13 +216,17 @@ mod portable {
         }
     }
 
-    pub fn fill(t: &mut Target, p: &Poly, rows: &[[u32; 16]]) {
-        for row in p.rows.0..p.rows.1 {
+    pub fn fill(t: &mut Target, p: &Polys, lane: usize, ink: &Queue, rows: &[[u32; 16]]) {
+        let (fill, colour, tag) = (ink.fill[lane], ink.colour[lane], ink.tag[lane]);
+        if fill == Fill::Solid && p.plane >> lane & 1 == 0 {
+            return;
+        }
+        for row in p.rows[0][lane]..p.rows[1][lane] {
             let y = row as f32 + 0.5;
-            let (mut from, mut to) = (p.columns.0 as f32, p.columns.1 as f32);
+            let (mut from, mut to) = (p.columns[0][lane] as f32, p.columns[1][lane] as f32);
             for e in 0..4 {
-                let x = p.x[e] + (y - p.y[e]) * p.slope[e];
-                let (l, r) = (x + p.left[e], x + p.right[e]);
+                let x = (y - p.y[e][lane]) * p.slope[e][lane];
+                let (l, r) = (p.left[e][lane] + x, p.right[e][lane] + x);
                 from = if l > from { l } else { from };
                 to = if r < to { r } else { to };
             }
@@ -183,11 +236,11 @@ mod portable {
             }
             let start = row as usize * t.width;
             let span = start + from as usize..start + to as usize;
-            match p.fill {
+            match fill {
                 Fill::Ground => {
-                    t.colour[span.clone()].fill(rows[row as usize][p.colour as usize & 15]);
+                    t.colour[span.clone()].fill(rows[row as usize][colour as usize & 15]);
                     if !t.tag.is_empty() {
-                        t.tag[span].fill(p.tag);
+                        t.tag[span].fill(tag);
                     }
                 }
                 Fill::Shadow => {
@@ -196,16 +249,17 @@ mod portable {
                     }
                 }
                 Fill::Solid => {
-                    let base = p.depth[0] + p.depth[2] * (y - t.cy);
+                    let base = p.depth[0][lane] + p.depth[2][lane] * (y - t.cy);
+                    let (low, high) = (p.depth_min[lane], p.depth_max[lane]);
                     for (i, column) in span.zip(from..to) {
-                        let depth = base + p.depth[1] * (column as f32 + (0.5 - t.cx));
-                        let depth = if depth > p.depth_min { depth } else { p.depth_min };
-                        let depth = if depth < p.depth_max { depth } else { p.depth_max };
+                        let depth = base + p.depth[1][lane] * (column as f32 + (0.5 - t.cx));
+                        let depth = if depth > low { depth } else { low };
+                        let depth = if depth < high { depth } else { high };
                         if depth >= t.depth[i] {
                             t.depth[i] = depth;
-                            t.colour[i] = p.colour;
+                            t.colour[i] = colour;
                             if !t.tag.is_empty() {
-                                t.tag[i] = p.tag;
+                                t.tag[i] = tag;
                             }
                         }
                     }
@@ -224,32 +278,91 @@ mod portable {
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use super::{Fill, Poly, Target};
+    use super::{Fill, Inks, LANES, Lens, Polys, Quads, Queue, Seen, Sheet, Strips, Target, View};
     use std::arch::x86_64::*;
 
-    const COUNT: [f32; 16] = [0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.];
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn setup(queue: &Queue, lens: &Lens, out: &mut Polys) {
+        super::lanes::setup(queue, lens, out);
+    }
 
-    /// First columns and columns past the last of 16 rows from `row` on.
-    #[target_feature(enable = "avx512f")]
-    fn spans(p: &Poly, row: i32, width: f32, from: &mut [i32; 16], to: &mut [i32; 16]) {
-        // SAFETY: loads and stores of 16 items of arrays that hold 16.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn append(queue: &mut Queue, q: &Quads, inks: &Inks, wanted: u32) {
+        let at = queue.count;
+        assert!(at <= LANES);
+        let mask = wanted as u16;
+        // SAFETY: loads of 16 items of arrays that hold 16, stores of 16 items from `at` on of arrays that hold 32.
         unsafe {
-            let half = _mm512_set1_ps(0.5);
-            let y = _mm512_add_ps(_mm512_add_ps(_mm512_set1_ps(row as f32), _mm512_loadu_ps(COUNT.as_ptr())), half);
-            let (mut l, mut r) = (_mm512_set1_ps(p.columns.0 as f32), _mm512_set1_ps(p.columns.1 as f32));
+            let put = |from: *const f32, to: *mut f32| {
+                _mm512_storeu_ps(to.add(at), _mm512_maskz_compress_ps(mask, _mm512_loadu_ps(from)));
+            };
+            for i in 0..4 {
+                put(q.x[i].as_ptr(), queue.x[i].as_mut_ptr());
+                put(q.y[i].as_ptr(), queue.y[i].as_mut_ptr());
+                put(q.z[i].as_ptr(), queue.z[i].as_mut_ptr());
+            }
+            put(inks.colour.as_ptr().cast(), queue.colour.as_mut_ptr().cast());
+            put(inks.tag.as_ptr().cast(), queue.tag.as_mut_ptr().cast());
+        }
+        queue.fill[at..at + LANES].fill(Fill::Ground);
+        queue.count = at + mask.count_ones() as usize;
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn flat(view: &View, ground: &Sheet, out: &mut Quads) -> Seen {
+        super::lanes::flat(view, ground, out)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn strips<const KERBS: bool>(view: &View, s: &Strips, top: &mut Quads, side: &mut Quads) -> [Seen; 2] {
+        super::strips::strips::<KERBS>(view, s, top, side)
+    }
+
+    /// Eight rows of one polygon.
+    struct Rows {
+        /// Columns: first, and past the last.
+        from: [i32; 8],
+        to: [i32; 8],
+        /// The columns as bits above the polygon's first one, where it is at most 16 wide.
+        mask: [u32; 8],
+        /// Inverse depth at the optical axis.
+        depth: [f32; 8],
+    }
+
+    impl Rows {
+        const NONE: Rows = Rows { from: [0; 8], to: [0; 8], mask: [0; 8], depth: [0.0; 8] };
+    }
+
+    /// Rows from `row` on.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    fn spans(p: &Polys, lane: usize, row: i32, width: f32, cy: f32, out: &mut Rows) {
+        // SAFETY: stores of 8 items of arrays that hold 8.
+        unsafe {
+            let half = _mm256_set1_ps(0.5);
+            let count = _mm256_setr_ps(0., 1., 2., 3., 4., 5., 6., 7.);
+            let y = _mm256_add_ps(_mm256_add_ps(_mm256_set1_ps(row as f32), count), half);
+            let first = p.columns[0][lane];
+            let (mut l, mut r) = (_mm256_set1_ps(first as f32), _mm256_set1_ps(p.columns[1][lane] as f32));
             for e in 0..4 {
-                let dy = _mm512_sub_ps(y, _mm512_set1_ps(p.y[e]));
-                let x = _mm512_add_ps(_mm512_set1_ps(p.x[e]), _mm512_mul_ps(dy, _mm512_set1_ps(p.slope[e])));
-                l = _mm512_max_ps(_mm512_add_ps(x, _mm512_set1_ps(p.left[e])), l);
-                r = _mm512_min_ps(_mm512_add_ps(x, _mm512_set1_ps(p.right[e])), r);
+                let dy = _mm256_sub_ps(y, _mm256_set1_ps(p.y[e][lane]));
+                let x = _mm256_mul_ps(dy, _mm256_set1_ps(p.slope[e][lane]));
+                l = _mm256_max_ps(_mm256_add_ps(_mm256_set1_ps(p.left[e][lane]), x), l);
+                r = _mm256_min_ps(_mm256_add_ps(_mm256_set1_ps(p.right[e][lane]), x), r);
             }
             // What lies outside the picture must not overflow the integers below.
-            l = _mm512_min_ps(l, _mm512_set1_ps(width));
-            r = _mm512_max_ps(r, _mm512_setzero_ps());
-            let ceil =
-                |v| _mm512_cvt_roundps_epi32::<{ _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC }>(_mm512_sub_ps(v, half));
-            _mm512_storeu_si512(from.as_mut_ptr().cast(), ceil(l));
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), ceil(r));
+            l = _mm256_min_ps(l, _mm256_set1_ps(width));
+            r = _mm256_max_ps(r, _mm256_setzero_ps());
+            let ceil = |v| _mm256_cvtps_epi32(_mm256_ceil_ps(_mm256_sub_ps(v, half)));
+            let from = ceil(l);
+            let to = _mm256_max_epi32(ceil(r), from);
+            let (one, start) = (_mm256_set1_epi32(1), _mm256_set1_epi32(first));
+            let bits = |v| _mm256_sllv_epi32(one, _mm256_sub_epi32(v, start));
+            let depth = _mm256_mul_ps(_mm256_set1_ps(p.depth[2][lane]), _mm256_sub_ps(y, _mm256_set1_ps(cy)));
+            _mm256_storeu_si256(out.from.as_mut_ptr().cast(), from);
+            _mm256_storeu_si256(out.to.as_mut_ptr().cast(), to);
+            _mm256_storeu_si256(out.mask.as_mut_ptr().cast(), _mm256_sub_epi32(bits(to), bits(from)));
+            _mm256_storeu_ps(out.depth.as_mut_ptr(), _mm256_add_ps(_mm256_set1_ps(p.depth[0][lane]), depth));
         }
     }
 
@@ -257,26 +370,27 @@ mod avx512 {
     struct Brush {
         colour: __m512i,
         tag: __m512i,
-        count: __m512i,
         /// Depth: change per column, and its bounds.
         slope: __m512,
         low: __m512,
         high: __m512,
     }
 
-    /// Sixteen columns of one row from `column` on, those in `mask`. `at` is the offset of the first of them in the buffers.
+    /// Sixteen columns of one row, those in `mask`. `at` is the offset of the first of them in the buffers, `x` their columns
+    /// from the optical axis, `depth` the row's depth there, `ground` its colour.
     ///
     /// # Safety
     /// Masked columns of the block at `at` lie inside the buffers.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     unsafe fn block<const FILL: u8, const LABELS: bool>(
         t: &mut Target,
         b: &Brush,
         at: usize,
         mask: u16,
         x: __m512,
-        row: Row,
+        depth: f32,
+        ground: u32,
     ) {
         // SAFETY: the caller's promise; masked lanes are not touched.
         unsafe {
@@ -284,14 +398,14 @@ mod avx512 {
             let label = t.tag.as_mut_ptr().wrapping_add(at).cast::<i32>();
             let mut drawn = mask;
             if FILL == SOLID {
-                let depth = t.depth.as_mut_ptr().wrapping_add(at);
-                let z = _mm512_add_ps(_mm512_set1_ps(row.depth), _mm512_mul_ps(b.slope, x));
+                let z = _mm512_add_ps(_mm512_set1_ps(depth), _mm512_mul_ps(b.slope, x));
                 let z = _mm512_min_ps(_mm512_max_ps(z, b.low), b.high);
+                let depth = t.depth.as_mut_ptr().wrapping_add(at);
                 drawn = _mm512_mask_cmp_ps_mask::<_CMP_GE_OQ>(mask, z, _mm512_maskz_loadu_ps(mask, depth));
                 _mm512_mask_storeu_ps(depth, drawn, z);
                 _mm512_mask_storeu_epi32(out, drawn, b.colour);
             } else if FILL == GROUND {
-                _mm512_mask_storeu_epi32(out, mask, _mm512_set1_epi32(row.colour as i32));
+                _mm512_mask_storeu_epi32(out, mask, _mm512_set1_epi32(ground as i32));
             } else {
                 let c = _mm512_maskz_loadu_epi32(mask, out);
                 let half = _mm512_and_epi32(_mm512_srli_epi32::<1>(c), _mm512_set1_epi32(0x7F_7F7F));
@@ -304,89 +418,94 @@ mod avx512 {
         }
     }
 
-    /// A row's depth at the optical axis and its colour on the ground.
-    #[derive(Clone, Copy)]
-    struct Row {
-        depth: f32,
-        colour: u32,
-    }
-
     const SOLID: u8 = Fill::Solid as u8;
     const GROUND: u8 = Fill::Ground as u8;
     const SHADOW: u8 = Fill::Shadow as u8;
 
-    #[target_feature(enable = "avx512f,avx512bw")]
-    pub fn fill(t: &mut Target, p: &Poly, rows: &[[u32; 16]]) {
-        assert!(p.rows.0 >= 0 && p.rows.1 as usize <= t.height);
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn fill(t: &mut Target, p: &Polys, ink: &Queue, wanted: u32, rows: &[[u32; 16]]) {
+        let labels = !t.tag.is_empty();
         assert!(t.colour.len() == t.width * t.height && t.depth.len() == t.colour.len());
-        if t.tag.is_empty() {
-            match p.fill {
-                Fill::Solid => fill_as::<SOLID, false>(t, p, rows),
-                Fill::Ground => fill_as::<GROUND, false>(t, p, rows),
-                Fill::Shadow => fill_as::<SHADOW, false>(t, p, rows),
-            }
-        } else {
-            assert!(t.tag.len() == t.colour.len());
-            match p.fill {
-                Fill::Solid => fill_as::<SOLID, true>(t, p, rows),
-                Fill::Ground => fill_as::<GROUND, true>(t, p, rows),
-                Fill::Shadow => fill_as::<SHADOW, false>(t, p, rows),
+        assert!(!labels || t.tag.len() == t.colour.len());
+        let mut left = wanted & 0xFFFF;
+        while left != 0 {
+            let lane = left.trailing_zeros() as usize;
+            left &= left - 1;
+            match (ink.fill[lane], labels) {
+                (Fill::Solid, _) if p.plane >> lane & 1 == 0 => {}
+                (Fill::Solid, false) => fill_as::<SOLID, false>(t, p, lane, ink, rows),
+                (Fill::Solid, true) => fill_as::<SOLID, true>(t, p, lane, ink, rows),
+                (Fill::Ground, false) => fill_as::<GROUND, false>(t, p, lane, ink, rows),
+                (Fill::Ground, true) => fill_as::<GROUND, true>(t, p, lane, ink, rows),
+                (Fill::Shadow, _) => fill_as::<SHADOW, false>(t, p, lane, ink, rows),
             }
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw")]
-    fn fill_as<const FILL: u8, const LABELS: bool>(t: &mut Target, p: &Poly, rows: &[[u32; 16]]) {
-        let (mut from, mut to) = ([0i32; 16], [0i32; 16]);
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    fn fill_as<const FILL: u8, const LABELS: bool>(
+        t: &mut Target,
+        p: &Polys,
+        lane: usize,
+        ink: &Queue,
+        rows: &[[u32; 16]],
+    ) {
+        let [top, bottom] = [p.rows[0][lane], p.rows[1][lane]];
+        let [first, last] = [p.columns[0][lane], p.columns[1][lane]];
+        assert!(top >= 0 && bottom <= t.height as i32 && (FILL != GROUND || t.height <= rows.len()));
         let brush = Brush {
-            colour: _mm512_set1_epi32(p.colour as i32),
-            tag: _mm512_set1_epi32(p.tag as i32),
-            count: _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-            slope: _mm512_set1_ps(p.depth[1]),
-            low: _mm512_set1_ps(p.depth_min),
-            high: _mm512_set1_ps(p.depth_max),
+            colour: _mm512_set1_epi32(ink.colour[lane] as i32),
+            tag: _mm512_set1_epi32(ink.tag[lane] as i32),
+            slope: _mm512_set1_ps(p.depth[1][lane]),
+            low: _mm512_set1_ps(p.depth_min[lane]),
+            high: _mm512_set1_ps(p.depth_max[lane]),
         };
+        let count = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         let shift = _mm512_set1_ps(0.5 - t.cx);
-        let mut row = p.rows.0;
-        while row < p.rows.1 {
-            spans(p, row, t.width as f32, &mut from, &mut to);
-            let n = (p.rows.1 - row).min(16);
-            let cy = t.cy;
-            let line = |k: i32| {
-                let y = (row + k) as f32 + 0.5;
-                let depth = p.depth[0] + p.depth[2] * (y - cy);
-                Row { depth, colour: if FILL == GROUND { rows[(row + k) as usize][p.colour as usize & 15] } else { 0 } }
+        let axis = |column: i32| {
+            let columns = _mm512_add_epi32(_mm512_set1_epi32(column), count);
+            _mm512_add_ps(_mm512_cvtepi32_ps(columns), shift)
+        };
+        let mut spanned = Rows::NONE;
+        let mut row = top;
+        while row < bottom {
+            spans(p, lane, row, t.width as f32, t.cy, &mut spanned);
+            let n = (bottom - row).min(8) as usize;
+            let ground = |k: usize| match FILL {
+                GROUND => rows[row as usize + k][ink.colour[lane] as usize & 15],
+                _ => 0,
             };
-            if p.columns.1 - p.columns.0 <= 16 {
+            if last - first <= 16 {
                 // Small: all rows in one block of columns, without branches.
-                let start = _mm512_set1_epi32(p.columns.0);
-                let column = _mm512_add_epi32(start, brush.count);
-                let x = _mm512_add_ps(_mm512_cvtepi32_ps(column), shift);
+                let x = axis(first);
                 for k in 0..n {
-                    let first = _mm512_set1_epi32(from[k as usize]);
-                    let last = _mm512_set1_epi32(to[k as usize]);
-                    let mask = _mm512_mask_cmplt_epi32_mask(_mm512_cmpge_epi32_mask(column, first), column, last);
-                    let at = ((row + k) as usize * t.width).wrapping_add(p.columns.0 as usize);
-                    // SAFETY: `spans` keeps columns in 0..width, the row lies in 0..height (asserted in `fill`, as are the
-                    // lengths of the buffers).
-                    unsafe { block::<FILL, LABELS>(t, &brush, at, mask, x, line(k)) };
+                    let mask = spanned.mask[k] as u16;
+                    let at = (row as usize + k) * t.width + first as usize;
+                    // SAFETY: `spans` keeps columns in 0..width, the row lies in 0..height (asserted above, as are the
+                    // lengths of the buffers in `fill`).
+                    unsafe { block::<FILL, LABELS>(t, &brush, at, mask, x, spanned.depth[k], ground(k)) };
                 }
             } else {
                 for k in 0..n {
-                    let (mut column, end) = (from[k as usize], to[k as usize]);
-                    let (start, row) = ((row + k) as usize * t.width, line(k));
+                    let (mut column, end) = (spanned.from[k], spanned.to[k]);
+                    let start = (row as usize + k) * t.width;
                     while column < end {
                         let mask = if end - column >= 16 { 0xFFFF } else { (1u16 << (end - column)) - 1 };
-                        let columns = _mm512_add_epi32(_mm512_set1_epi32(column), brush.count);
-                        let x = _mm512_add_ps(_mm512_cvtepi32_ps(columns), shift);
+                        let (at, depth) = (start + column as usize, spanned.depth[k]);
                         // SAFETY: as above.
-                        unsafe { block::<FILL, LABELS>(t, &brush, start + column as usize, mask, x, row) };
+                        unsafe { block::<FILL, LABELS>(t, &brush, at, mask, axis(column), depth, ground(k)) };
                         column += 16;
                     }
                 }
             }
-            row += 16;
+            row += 8;
         }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn row(colours: &mut [u32], colour: u32, depths: &mut [f32], depth: f32) {
+        colours.fill(colour);
+        depths.fill(depth);
     }
 
     #[target_feature(enable = "avx512f")]

@@ -1,7 +1,8 @@
 //! Boxes and flat marks in the axes of one object: x forward, y left, z up, metres from the middle of its base.
 
 use super::camera::V3;
-use super::canvas::{Canvas, Corners, Ink};
+use super::canvas::Canvas;
+use super::pen::{Corners, Ink};
 use super::simd::Fill;
 use super::style::{Rgb, dim};
 

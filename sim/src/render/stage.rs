@@ -1,6 +1,7 @@
 //! What never moves, compiled once per world: ground polygons and painted strips in cells of a grid, solids with them.
 
 use super::canvas::Material;
+use super::lanes::{Inks, LANES, Lanes};
 use super::noise::hash;
 use super::shapes::{self, Ribbon};
 use crate::math::sin_cos;
@@ -8,31 +9,61 @@ use crate::scenario::{LaneKind, Map, Mark, Point, Prop, SignKind, Turn};
 use std::collections::BTreeMap;
 
 /// Metres along a cell's side.
-const CELL: f32 = 24.0;
+const CELL: f32 = 48.0;
 /// Layers of ground from below to above.
 pub(crate) const LAYERS: usize = 4;
 
-/// A flat convex quadrilateral.
+/// Up to sixteen flat convex quadrilaterals side by side, as [`super::lanes`] takes them. `Inks` are their materials.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Patch {
-    pub x: [f32; 4],
-    pub y: [f32; 4],
-    pub material: Material,
+pub(crate) struct Sheet {
+    pub count: usize,
+    pub x: [Lanes; 4],
+    pub y: [Lanes; 4],
+    pub inks: Inks,
 }
 
-/// A straight painted piece or kerb.
+impl Sheet {
+    const NONE: Sheet = Sheet { count: 0, x: [[0.0; LANES]; 4], y: [[0.0; LANES]; 4], inks: Inks::NONE };
+}
+
+/// Up to sixteen straight painted pieces or kerbs side by side.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Strip {
-    pub from: Point,
-    pub to: Point,
-    /// Half its width times the unit normal.
-    pub side: Point,
-    pub half_width: f32,
-    pub material: Material,
-    /// Height above the ground: kerbs are raised.
-    pub height: f32,
-    /// The second of two lines: left out where it would merge with the first.
-    pub second: bool,
+pub(crate) struct Strips {
+    pub count: usize,
+    pub from: [Lanes; 2],
+    pub to: [Lanes; 2],
+    /// Half the width times the unit normal.
+    pub side: [Lanes; 2],
+    pub half_width: Lanes,
+    /// Above the ground: kerbs are raised.
+    pub height: Lanes,
+    /// Most that it is widened in the distance, times its width.
+    pub most: Lanes,
+    /// Metres from the line that it would merge with, where it would be left out (∞: none).
+    pub gap: Lanes,
+    pub inks: Inks,
+}
+
+impl Strips {
+    const NONE: Strips = Strips {
+        count: 0,
+        from: [[0.0; LANES]; 2],
+        to: [[0.0; LANES]; 2],
+        side: [[0.0; LANES]; 2],
+        half_width: [1.0; LANES],
+        height: [0.0; LANES],
+        most: [1.0; LANES],
+        gap: [f32::INFINITY; LANES],
+        inks: Inks::NONE,
+    };
+}
+
+/// The last block, or a new one where it is full.
+fn last<T: Copy>(blocks: &mut Vec<T>, none: T, full: impl Fn(&T) -> bool) -> Option<&mut T> {
+    if blocks.last().is_none_or(full) {
+        blocks.push(none);
+    }
+    blocks.last_mut()
 }
 
 /// An upright thing.
@@ -61,8 +92,9 @@ pub(crate) struct Placed {
 pub(crate) struct Cell {
     pub centre: Point,
     pub radius: f32,
-    pub patches: [Vec<Patch>; LAYERS],
-    pub strips: Vec<Strip>,
+    pub sheets: [Vec<Sheet>; LAYERS],
+    pub lines: Vec<Strips>,
+    pub kerbs: Vec<Strips>,
     pub solids: Vec<Placed>,
 }
 
@@ -94,7 +126,14 @@ impl Builder {
         }
         let (mx, my) = (x.iter().sum::<f32>() / 4.0, y.iter().sum::<f32>() / 4.0);
         let reach = corners.iter().map(|p| shapes::distance(*p, [mx, my])).fold(0.0, f32::max);
-        self.cell(mx, my, reach).patches[layer].push(Patch { x, y, material });
+        let sheets = &mut self.cell(mx, my, reach).sheets[layer];
+        let Some(sheet) = last(sheets, Sheet::NONE, |s| s.count == LANES) else { return };
+        let l = sheet.count;
+        for i in 0..4 {
+            (sheet.x[i][l], sheet.y[i][l]) = (x[i], y[i]);
+        }
+        sheet.inks.set(l, material);
+        sheet.count += 1;
     }
 
     fn strip(&mut self, from: Point, to: Point, half_width: f32, material: Material, height: f32, second: bool) {
@@ -104,9 +143,21 @@ impl Builder {
         }
         let k = half_width / length;
         let side = [-(to[1] - from[1]) * k, (to[0] - from[0]) * k];
-        let strip = Strip { from, to, side, half_width, material, height, second };
         let reach = 0.5 * length + half_width;
-        self.cell(0.5 * (from[0] + to[0]), 0.5 * (from[1] + to[1]), reach).strips.push(strip);
+        let cell = self.cell(0.5 * (from[0] + to[0]), 0.5 * (from[1] + to[1]), reach);
+        let blocks = if height > 0.0 { &mut cell.kerbs } else { &mut cell.lines };
+        let Some(strips) = last(blocks, Strips::NONE, |s| s.count == LANES) else { return };
+        let l = strips.count;
+        for k in 0..2 {
+            (strips.from[k][l], strips.to[k][l], strips.side[k][l]) = (from[k], to[k], side[k]);
+        }
+        strips.half_width[l] = half_width;
+        strips.height[l] = height;
+        // Kerbs are seen by their height as well, and must not cover the line beside them.
+        strips.most[l] = if material == Material::Kerb { 1.5 } else { 6.0 };
+        strips.gap[l] = if second { 0.3 } else { f32::INFINITY };
+        strips.inks.set(l, material);
+        strips.count += 1;
     }
 
     fn solid(&mut self, at: Point, heading: f32, radius: f32, solid: Solid, key: u32) {

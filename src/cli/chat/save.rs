@@ -40,6 +40,7 @@ impl Session {
             id: format!("chat about {}", self.frame.short_name()),
             images: vec![image],
             content: Content::Conversation { turns: self.turns.clone() },
+            pair: None,
             labels: Labels { speed: self.reference.speed, path: self.reference.path, future: None },
             aux: Default::default(),
             clip: None,

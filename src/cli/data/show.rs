@@ -1,5 +1,6 @@
 //! `reinsman data show`: what a planner is taught, token by token. Samples go through the trainer's own
-//! [`Recipe::example`], so what is shown is what is trained: loss falls on the marked text and nowhere else.
+//! [`Recipe::example`], pairs of answers through its [`pair::rows`], so what is shown is what is trained: loss falls on
+//! the marked text and nowhere else. Of the rejected answer of a pair only what differs is shown.
 
 use super::{Records, note};
 use crate::{
@@ -9,9 +10,12 @@ use crate::{
     policy::{Language, Source},
     settings::nearest::nearest,
     streams::Stream,
-    train::examples::{Recipe, pictures},
+    train::{
+        examples::{Recipe, pictures},
+        pair,
+    },
     vlm::{
-        encode::{Encoded, Encoder, IGNORED},
+        encode::{Encoded, Encoder, IGNORED, Layout},
         image::Rgb,
         tokenizer::Tokenizer,
     },
@@ -119,11 +123,16 @@ struct Shown<'a> {
     sample: &'a Sample,
     images: Vec<Rgb>,
     encoded: Encoded,
+    /// Tokens of the rejected answer of a pair, and whether each carries loss.
+    rejected: Option<Vec<(u32, bool)>>,
     taught: bool,
 }
 
 fn show<'a>(language: &Language, sample: &'a Sample, think: bool) -> Result<Shown<'a>> {
     let Language { encoder, prompts, .. } = language;
+    if sample.pair.is_some() {
+        return show_pair(language, sample);
+    }
     // A plain recipe draws nothing.
     let example = Recipe::plain(think).example(encoder, prompts, sample, &mut Stream::new(0, "show"))?;
     let images = pictures(sample)?;
@@ -146,7 +155,20 @@ fn show<'a>(language: &Language, sample: &'a Sample, think: bool) -> Result<Show
             encoder.prompt(&turns, &images).map_err(|e| e.context(format!("sample {}", sample.id)))?
         }
     };
-    Ok(Shown { sample, images, encoded, taught })
+    Ok(Shown { sample, images, encoded, rejected: None, taught })
+}
+
+fn show_pair<'a>(language: &Language, sample: &'a Sample) -> Result<Shown<'a>> {
+    let (encoder, named) = (&language.encoder, |e: Failure| e.context(format!("sample {}", sample.id)));
+    let images = pictures(sample)?;
+    let grids = encoder.grids(&images).map_err(named)?;
+    let rows = pair::rows(encoder, &language.prompts, sample, &grids).map_err(named)?;
+    let rows = rows.ok_or_else(|| named(Failure::data("no chosen and rejected answer")))?;
+    let Layout { ids, labels, .. } = rows.rejected;
+    let rejected = ids.into_iter().zip(labels.iter().map(|label| *label != IGNORED)).skip(rows.prompt).collect();
+    let Layout { ids, labels, images: places } = rows.chosen;
+    let encoded = Encoded { ids, labels, grids, pixels: Vec::new(), images: places };
+    Ok(Shown { sample, images, encoded, rejected: Some(rejected), taught: true })
 }
 
 /// A run of tokens that look alike.
@@ -199,6 +221,10 @@ impl Ink {
 
 fn paint(text: &str, code: &str) -> String {
     if text.is_empty() { String::new() } else { format!("\x1b[{code}m{text}\x1b[0m") }
+}
+
+fn decoded(encoder: &Encoder, tokens: &[(u32, bool)]) -> String {
+    encoder.tokenizer.decode(&tokens.iter().map(|(id, _)| *id).collect::<Vec<_>>(), false)
 }
 
 /// Text that cannot move the cursor or turn itself around.
@@ -254,6 +280,13 @@ impl Shown<'_> {
                     let text = harmless(&encoder.tokenizer.decode(&encoded.ids[span.tokens], false));
                     out.push_str(&if span.loss { ink.loss(&text) } else { text });
                 }
+            }
+        }
+        if let Some(tokens) = &self.rejected {
+            out.push_str(&format!("\nrejected ({}):\n", super::counted(tokens.len(), "token")));
+            for run in tokens.chunk_by(|a, b| a.1 == b.1) {
+                let text = harmless(&decoded(encoder, run));
+                out.push_str(&if run[0].1 { ink.loss(&text) } else { text });
             }
         }
         if !out.ends_with('\n') {
@@ -314,8 +347,10 @@ impl Shown<'_> {
             json!({"text": text(&encoder.tokenizer, &span), "loss": span.loss, "image": span.image.is_some(),
                 "tokens": span.tokens.len()})
         });
+        let rejected = self.rejected.as_ref();
         json!({
             "id": sample.id,
+            "rejected": rejected.map(|tokens| decoded(encoder, tokens)),
             "taught": self.taught,
             "tokens": encoded.ids.len(),
             "tokens_with_loss": self.scored(),

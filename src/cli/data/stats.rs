@@ -6,7 +6,7 @@ use crate::{
     cli::{Shared, print, print_json},
     error::Result,
     policy::{Language, Source},
-    train::survey::Survey,
+    train::survey::{Aim, Survey},
 };
 use data::{
     Dataset, Sample,
@@ -158,7 +158,7 @@ fn tokens(args: &Args, sets: &[Dataset]) -> Result<Option<Tokens>> {
     };
     let samples: Vec<Sample> = sets.iter().flat_map(|set| set.samples.iter().cloned()).collect();
     let (encoder, prompts) = (&language.encoder, &language.prompts);
-    let survey = Survey::of(encoder, prompts, &samples, !args.no_think, usize::MAX, true)?;
+    let survey = Survey::of(encoder, prompts, &samples, Aim::Answer { think: !args.no_think }, usize::MAX, true)?;
     Ok(Some(Tokens { planner: language.name, survey }))
 }
 

@@ -2,7 +2,7 @@
 
 use super::samples::Drawn;
 use crate::{
-    cli::sft::millions,
+    cli::millions,
     device,
     picture::{self, Camera, PlanView, Terminal, reflow::clean},
     policy::{Planned, Planner, Probabilities, frames::Frame},

@@ -1,7 +1,8 @@
 //! What `sft` tells before it trains: model, data, and with `--dry-run` what a step costs.
 
-use super::{Taught, fit::Estimate, millions, samples_per_step};
+use super::{Taught, fit::Estimate, samples_per_step};
 use crate::{
+    cli::training::describe::{data_line, files, model_lines, spread, trained},
     error::{Result, human_bytes},
     policy::Planner,
     settings::Settings,
@@ -17,66 +18,12 @@ use std::time::Instant;
 
 /// Model, what is trained, data and steps, one line each.
 pub(super) fn run(planner: &Planner, settings: &Settings, train: &Taught, val: &Taught, total: u64) -> String {
-    let vars = planner.vlm.vars();
-    let training = match planner.vlm.adapter_spec() {
-        Some(spec) => {
-            let (layers, dropout) = (vars.len() / 2, spec.dropout);
-            let dropout = if dropout > 0.0 { format!(", dropout {dropout}") } else { String::new() };
-            format!(
-                "adapter    LoRA r {} on {layers} linears{dropout}, {} trainable",
-                spec.r,
-                millions(trained(planner))
-            )
-        }
-        None => format!("training   {} parameters of the model itself", millions(trained(planner))),
-    };
-    let files =
-        |paths: &[std::path::PathBuf]| paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ");
-    let mut text = format!(
-        "model      {}, {} parameters\n{training}\ndata       {}: {}\n",
-        planner.name(),
-        millions(planner.vlm.parameter_count()),
-        files(&settings.data.train),
-        data_line(&train.survey)
-    );
+    let mut text = model_lines(planner);
+    text += &format!("data       {}: {}\n", files(&settings.data.train), data_line(&train.survey, "samples"));
     if !val.samples.is_empty() {
-        text.push_str(&format!("held out   {}: {}\n", files(&settings.data.val), data_line(&val.survey)));
+        text += &format!("held out   {}: {}\n", files(&settings.data.val), data_line(&val.survey, "samples"));
     }
-    let n = thousands(total);
-    text + &format!("steps      {n} of {} samples\n", samples_per_step(settings))
-}
-
-fn trained(planner: &Planner) -> usize {
-    planner.vlm.vars().values().map(|v| v.as_tensor().elem_count()).sum()
-}
-
-/// Shortest, median and longest sample in tokens.
-fn spread(survey: &Survey) -> [usize; 3] {
-    let order = survey.by_length();
-    let at = |i: usize| order.get(i).map_or(0, |i| survey.lengths[*i].tokens);
-    [at(0), at(order.len() / 2), at(order.len().saturating_sub(1))]
-}
-
-fn data_line(survey: &Survey) -> String {
-    let number = |n: usize| thousands(n as u64);
-    let [least, median, most] = spread(survey).map(number);
-    let images: usize = survey.lengths.iter().map(|l| l.images).sum();
-    let mut text = format!(
-        "{} samples, {} images, tokens {least}..{most} (median {median})",
-        number(survey.usable.len()),
-        number(images)
-    );
-    if let (Some(least), Some(most)) = (survey.too_long.iter().min(), survey.too_long.iter().max()) {
-        let (n, least, most) = (number(survey.too_long.len()), number(*least), number(*most));
-        text.push_str(&format!(", {n} dropped: too long by {least}..{most}"));
-    }
-    if survey.nothing > 0 {
-        text.push_str(&format!(", {} without anything to teach", number(survey.nothing)));
-    }
-    if let Some(first) = survey.bad.first() {
-        text.push_str(&format!(", {} bad left out (first: {first})", number(survey.bad.len())));
-    }
-    text
+    text + &format!("steps      {} of {} samples\n", thousands(total), samples_per_step(settings))
 }
 
 /// What training will cost on this machine.

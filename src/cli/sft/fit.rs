@@ -1,8 +1,9 @@
 //! Whether training fits this machine: the estimate from shapes and data, made before weights are loaded, and what to
 //! change where it does not.
 
-use super::{millions, quant_of, samples_per_step, trainable};
+use super::{quant_of, samples_per_step, trainable};
 use crate::{
+    cli::millions,
     device,
     error::{Failure, Result, human_bytes},
     memory::{self, Memory},
@@ -279,7 +280,7 @@ fn beside(settings: &Settings, samples: &[Sample], survey: &Survey, hidden: u64)
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::policy::Language;
+    use crate::{policy::Language, train::survey::Aim};
 
     /// Whatever is free, the hint names a change that fits, and less memory asks for more.
     #[test]
@@ -289,7 +290,8 @@ mod tests {
         let records = concat!(env!("CARGO_MANIFEST_DIR"), "/data/samples/real_drive/train.jsonl");
         let set = data::load(records.as_ref(), &data::ReadOptions::default()).unwrap();
         let samples = &set.samples[..20];
-        let survey = Survey::of(&language.encoder, &language.prompts, samples, true, 4096, true).unwrap();
+        let survey =
+            Survey::of(&language.encoder, &language.prompts, samples, Aim::Answer { think: true }, 4096, true).unwrap();
         let inputs = Inputs { source: &source, device: &Device::Cpu, samples, survey: &survey };
         let mut settings = Settings::default();
         (settings.model.train, settings.sft.per_device_train_batch_size) = (Train::Full, 16);

@@ -2,8 +2,9 @@
 
 use super::{
     judge::Judge,
-    report::{plan, right},
+    report::{plans, right},
     rollout::{self, Prompt, Sampling},
+    setup,
 };
 use crate::{error::Result, policy::Planner, settings::Grpo, vlm::sampling::SamplingParams};
 use data::Sample;
@@ -36,21 +37,23 @@ pub(super) fn evaluate(
     go_on: &dyn Fn() -> bool,
 ) -> Result<Option<Asked>> {
     let params = SamplingParams::default(); // greedy
-    let sampling = Sampling { generations: 1, max_new_tokens: grpo.max_completion_length, params, seed: grpo.seed };
+    let sampling = Sampling { generations: 1, params, ..setup::sampling(grpo) };
     let mut asked = Asked::default();
     for batch in samples[..samples.len().min(LIMIT)].chunks(BATCH) {
         if !go_on() {
             return Ok(None);
         }
-        let prompts = Prompt::of(planner, None, &batch.iter().collect::<Vec<_>>(), grpo.think)?;
-        for mut group in rollout::sample(planner, prompts, &sampling, 0)? {
+        let batch: Vec<&Sample> = batch.iter().collect();
+        judge.prepare(&batch);
+        let prompts = Prompt::of(planner, None, &batch, grpo.think)?;
+        for mut group in rollout::sample(planner, prompts, &sampling, (0, 0))? {
             judge.score(&mut group);
             let sample = group.prompt.sample;
             for answer in &group.answers {
-                let plan = plan(&answer.text);
+                let plans = plans(&answer.text, grpo.num_answers);
                 asked.samples += 1.0;
-                asked.parsed += f64::from(plan.is_some());
-                asked.right += f64::from(plan.is_some_and(|plan| right(sample, plan)));
+                asked.parsed += f64::from(plans.is_some());
+                asked.right += f64::from(plans.is_some_and(|plans| right(sample, &plans)));
                 asked.tokens += answer.ids.len() as f64;
                 for ((name, weight), score) in judge.names.iter().zip(&judge.weights).zip(&answer.scores) {
                     let Some(score) = score else { continue };

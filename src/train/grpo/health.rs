@@ -24,6 +24,10 @@ pub(super) enum Warning {
     OneClass(f64, f64),
     /// Answers have the form, but accuracy stays.
     FormatOnly(f64),
+    /// Sampler and trainer disagree about the answers: how far the importance ratio between them is from 1.
+    Mismatch(f64),
+    /// Part of the steps in which resampling found too few groups.
+    ResampleCap(f64),
 }
 
 impl fmt::Display for Warning {
@@ -32,7 +36,7 @@ impl fmt::Display for Warning {
             Warning::ZeroVariance(part) => write!(
                 f,
                 "{:.0} % of the groups have equal rewards and teach nothing: raise grpo.temperature or \
-                 grpo.num_generations, or train on harder samples",
+                 grpo.num_generations, set grpo.dynamic_sample=true, or train on harder samples",
                 100.0 * part
             ),
             Warning::Clipped(part) => write!(
@@ -58,6 +62,18 @@ impl fmt::Display for Warning {
                 "answers have the right form, but accuracy stays at {accuracy:.2}: check that the model sees \
                  (`reinsman eval` against --blind), fine-tune it longer first, or raise the weight of the actions"
             ),
+            Warning::Mismatch(far) => write!(
+                f,
+                "the importance ratio between trainer and sampler is {far:.2} from 1 on average: compute in \
+                 model.dtype=f32 or with model.quant=none or q8_0, or set \
+                 grpo.importance_sampling_mode=token_truncate"
+            ),
+            Warning::ResampleCap(part) => write!(
+                f,
+                "in {:.0} % of the steps grpo.max_resample_times was not enough to find groups whose rewards differ: \
+                 raise it, grpo.num_generations or grpo.temperature, or train on other samples",
+                100.0 * part
+            ),
         }
     }
 }
@@ -66,10 +82,10 @@ impl fmt::Display for Warning {
 #[derive(Debug, Default)]
 pub(super) struct Health {
     history: BTreeMap<&'static str, Vec<f64>>,
-    told: [u64; 5],
+    told: [u64; 7],
 }
 
-const SIGNS: [&str; 7] = [
+const SIGNS: [&str; 10] = [
     "frac_reward_zero_std",
     "completions/clipped_ratio",
     "entropy",
@@ -77,6 +93,9 @@ const SIGNS: [&str; 7] = [
     "labels/most_common_ratio",
     "plans/parsed_ratio",
     "plans/accuracy",
+    "sampling/importance_sampling_ratio/mean",
+    "sampling/sampling_logp_difference/mean",
+    "resample/capped",
 ];
 
 impl Health {
@@ -94,6 +113,8 @@ impl Health {
             self.entropy(),
             self.one_class(),
             self.format_only(),
+            self.mismatch(),
+            self.recent("resample/capped").filter(|part| *part > 0.5).map(Warning::ResampleCap),
         ];
         let mut out = Vec::new();
         for (told, warning) in self.told.iter_mut().zip(found) {
@@ -134,6 +155,14 @@ impl Health {
         let flat = after - before < 0.02 && after < 0.9;
         (flat && self.recent("plans/parsed_ratio")? > 0.95).then_some(Warning::FormatOnly(after))
     }
+
+    /// Bounds hide how far a ratio was off, and without a correction there is none: differences count too.
+    fn mismatch(&self) -> Option<Warning> {
+        let apart = self.recent("sampling/sampling_logp_difference/mean")?;
+        let ratio = self.recent("sampling/importance_sampling_ratio/mean").unwrap_or(1.0);
+        let far = apart.max((ratio - 1.0).abs());
+        (far > 0.1).then_some(Warning::Mismatch(far))
+    }
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -168,6 +197,29 @@ mod tests {
         let same = |labels| move |_| report(&[("plans/most_common_ratio", 0.95), ("labels/most_common_ratio", labels)]);
         assert!(matches!(said(12, same(0.5))[..], [(10, Warning::OneClass(..))]));
         assert_eq!(said(12, same(0.9)), [], "the labels are as one-sided");
+    }
+
+    #[test]
+    fn sampler_and_trainer_that_disagree_and_a_cap_that_is_reached_are_noticed() {
+        let step = |apart: f64, ratio: f64| {
+            let values =
+                [("sampling/sampling_logp_difference/mean", apart), ("sampling/importance_sampling_ratio/mean", ratio)];
+            move |_: u64| report(&values)
+        };
+        assert_eq!(said(30, step(0.001, 1.02)), []);
+        for (apart, ratio) in [(0.2, 1.0), (0.01, 0.7), (0.01, 1.3)] {
+            let found = said(30, step(apart, ratio));
+            assert!(matches!(found[..], [(10, Warning::Mismatch(far))] if far > 0.19), "{found:?}");
+            assert!(found[0].1.to_string().contains("model.dtype=f32"));
+        }
+        let uncorrected = said(12, |_| report(&[("sampling/sampling_logp_difference/mean", 0.5)]));
+        assert!(matches!(uncorrected[..], [(10, Warning::Mismatch(_))]));
+        let capped =
+            |every: u64| move |step: u64| report(&[("resample/capped", f64::from(step.is_multiple_of(every)))]);
+        let found = said(30, capped(1));
+        assert!(matches!(found[..], [(10, Warning::ResampleCap(_))]), "{found:?}");
+        assert!(found[0].1.to_string().contains("grpo.max_resample_times"));
+        assert_eq!(said(30, capped(3)), []);
     }
 
     #[test]

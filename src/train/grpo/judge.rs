@@ -1,10 +1,17 @@
 //! Who rewards answers: a recipe of the `rewards` crate, or any function of a sample and the answers to it.
 
-use super::rollout::Group;
+use super::{driven::Drives, rollout::Group};
 use crate::error::{Failure, Result, io_at};
 use data::Sample;
+use eval::outcome;
+use rayon::prelude::*;
 use rewards::{Driven, Recipe, Reference, Score};
 use std::{path::Path, sync::Arc};
+
+/// Terms that need the plans driven out.
+const DRIVEN: [&str; 2] = ["driving", "pdms"];
+/// Samples whose moments are restored before training.
+const LOOKED_AT: usize = 32;
 
 /// Scores the answers to one sample, given their texts and token counts: for each answer one score per reward, `None`
 /// where a reward does not apply.
@@ -18,15 +25,17 @@ pub struct Judge {
     pub weights: Vec<f64>,
     /// The function.
     pub scoring: Scoring,
+    /// Plans driven out, where a reward asks what comes of them.
+    pub drives: Option<Arc<Drives>>,
 }
 
 impl Judge {
-    /// The recipe of a name or TOML file, with its text ([`text`]).
+    /// The recipe of a name or TOML file, with its text ([`text`]), for answers that are asked for so many plans.
     ///
     /// # Errors
     /// Exit 2 for a recipe that is not valid.
-    pub fn named(recipe: &str, text: &str) -> Result<Self> {
-        let parsed = Recipe::parse(recipe, text);
+    pub fn named(recipe: &str, text: &str, plans: usize) -> Result<Self> {
+        let parsed = Recipe::parse(recipe, text).map(|recipe| recipe.asking(plans));
         parsed.map(Self::of).map_err(|e| Failure::usage(e.to_string()).hint("rewards/recipes holds recipes that work"))
     }
 
@@ -35,19 +44,50 @@ impl Judge {
         let (names, weights): (Vec<String>, Vec<f64>) =
             recipe.rewards().map(|(name, weight)| (name.to_owned(), weight)).unzip();
         let order = names.clone();
+        let drives = recipe.terms().any(|term| DRIVEN.contains(&term)).then(Arc::<Drives>::default);
+        let told = drives.clone();
         let scoring = move |sample: &Sample, texts: &[&str], tokens: &[usize]| {
             let group = rewards::recipe::Group { texts, tokens: Some(tokens) };
-            let totals = recipe.score(group, &reference(sample));
+            let totals = recipe.score(group, &reference(sample, told.as_deref()));
             let named = |terms: &[(String, f64, Score)], name: &String| {
                 terms.iter().find(|(n, ..)| n == name).map(|(.., score)| score.clone())
             };
             totals.iter().map(|total| order.iter().map(|name| named(&total.terms, name)).collect()).collect()
         };
-        Judge { names, weights, scoring: Box::new(scoring) }
+        Judge { names, weights, scoring: Box::new(scoring), drives }
+    }
+
+    /// Looks over samples that will be asked about: whether their plans can be driven out, where a reward needs that.
+    /// All must name a moment of the simulator; a part of them is restored and compared.
+    ///
+    /// # Errors
+    /// Exit 3 for the first sample that the simulator cannot go on from.
+    pub fn fits(&self, samples: &[Sample]) -> Result<()> {
+        let Some(drives) = &self.drives else { return Ok(()) };
+        let refused = |why: String| {
+            Failure::data(format!("{why}; this reward drives plans out in the simulator")).hint(
+                "`reinsman data generate` makes sets for it, again after the simulator has changed; \
+                 other data needs another grpo.reward, such as meta-action",
+            )
+        };
+        samples.iter().try_for_each(|sample| outcome::place(sample).map(drop)).map_err(|e| refused(e.to_string()))?;
+        let some: Vec<&Sample> = samples.iter().step_by(samples.len().div_ceil(LOOKED_AT).max(1)).collect();
+        let looked: Vec<_> = some.par_iter().map(|sample| drives.of(sample).map(drop)).collect();
+        looked.into_iter().collect::<std::result::Result<(), String>>().map_err(refused)
+    }
+
+    /// Gets ready to score answers to these samples.
+    pub fn prepare(&self, samples: &[&Sample]) {
+        if let Some(drives) = &self.drives {
+            drives.prepare(samples);
+        }
     }
 
     /// Scores a group. Returns why its rewards are broken, if they are.
     pub fn score(&self, group: &mut Group) -> Option<String> {
+        if let Some(Err(why)) = self.drives.as_ref().map(|drives| drives.of(group.prompt.sample)) {
+            return Some(format!("plans cannot be driven out ({why})"));
+        }
         let texts: Vec<&str> = group.answers.iter().map(|answer| answer.text.as_str()).collect();
         let tokens: Vec<usize> = group.answers.iter().map(|answer| answer.ids.len()).collect();
         let scores = (self.scoring)(group.prompt.sample, &texts, &tokens);
@@ -82,8 +122,12 @@ pub fn text(recipe: &str) -> Result<String> {
 }
 
 /// What a sample's answers are compared with.
-fn reference(sample: &Sample) -> Reference {
+fn reference(sample: &Sample, drives: Option<&Drives>) -> Reference {
     let labels = &sample.labels;
-    let driven = labels.future.clone().map(|future| Arc::new(Driven { trajectory: Some(future), scene: None }));
+    let plain = || {
+        let future = labels.future.clone()?;
+        Some(Arc::new(Driven { trajectory: Some(future), ..Driven::default() }))
+    };
+    let driven = drives.and_then(|drives| drives.of(sample).ok()).or_else(plain);
     Reference { speed: labels.speed, path: labels.path, driven }
 }

@@ -1,11 +1,13 @@
 //! What is told about steps: lines of `metrics.jsonl` with TRL's names, answers in `completions.jsonl`, the progress line.
 
 use super::{
+    draw::Drawn,
     judge::Judge,
     rollout::{Answer, Group},
 };
 use crate::{
     error::Result,
+    settings::Grpo,
     train::{
         metrics::Metrics,
         progress::{self, Progress},
@@ -17,7 +19,7 @@ use crate::{
 use data::Sample;
 use scene::{
     MetaAction,
-    parse::{Mode, parse},
+    parse::{Mode, answers, blocks, parse},
 };
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, time::Instant};
@@ -53,8 +55,18 @@ impl Report {
         self.values.insert(name.into(), value);
     }
 
-    /// Lengths of the answers, and the plans in them.
-    pub(super) fn answers(&mut self, groups: &[Group]) {
+    /// What was drawn: how much of it, lengths of the answers, and the plans in them.
+    pub(super) fn drawn(&mut self, drawn: &Drawn, grpo: &Grpo) {
+        self.ids = drawn.groups.iter().map(|group| group.prompt.sample.id.clone()).collect();
+        if grpo.dynamic_sample {
+            self.put("resample/drawn_groups", drawn.prompts as f64);
+            self.put("resample/discarded_groups", drawn.discarded.len() as f64);
+            self.put("resample/capped", f64::from(drawn.capped));
+        }
+        self.answers(&drawn.all(), grpo.num_answers);
+    }
+
+    fn answers(&mut self, groups: &[&Group], wanted: usize) {
         let answers: Vec<&Answer> = groups.iter().flat_map(|group| &group.answers).collect();
         let n = answers.len().max(1) as f64;
         let lengths = |ended: bool| -> Vec<f64> {
@@ -69,10 +81,10 @@ impl Report {
         self.put("completions/clipped_ratio", 1.0 - ended.len() as f64 / n);
         let (mut parsed, mut correct, mut found) = (0.0, 0.0, Vec::new());
         for (group, answer) in groups.iter().flat_map(|group| group.answers.iter().map(move |answer| (group, answer))) {
-            let Some(plan) = plan(&answer.text) else { continue };
+            let Some(plans) = plans(&answer.text, wanted) else { continue };
             parsed += 1.0;
-            correct += f64::from(right(group.prompt.sample, plan));
-            found.push(plan.to_string());
+            correct += f64::from(right(group.prompt.sample, &plans));
+            found.push(plans.iter().map(MetaAction::to_string).collect::<Vec<_>>().join("; "));
         }
         self.put("plans/parsed_ratio", parsed / n);
         self.put("plans/accuracy", correct / n);
@@ -84,7 +96,7 @@ impl Report {
         self.tokens += answers.iter().map(|a| a.ids.len() as u64).sum::<u64>();
     }
 
-    /// Rewards of the step.
+    /// Rewards of the groups that were drawn.
     pub(super) fn rewards(&mut self, names: &[String], found: &Advantages) {
         self.put("reward", found.reward);
         self.put("reward_std", found.reward_std);
@@ -110,6 +122,15 @@ impl Report {
             (*sum, *weight) = (*sum + apart.iter().sum::<f64>(), *weight + tokens);
             let most = self.values.entry("sampling/sampling_logp_difference/max".into()).or_default();
             *most = apart.iter().copied().fold(*most, f64::max);
+            let ratio = |part: &str| format!("sampling/importance_sampling_ratio/{part}");
+            for x in &found.corrections {
+                let (sum, n) = self.sums.entry("sampling/importance_sampling_ratio/mean").or_default();
+                (*sum, *n) = (*sum + x, *n + 1.0);
+                for (part, pick) in [("min", f64::min as fn(f64, f64) -> f64), ("max", f64::max)] {
+                    let bound = self.values.entry(ratio(part)).or_insert(*x);
+                    *bound = pick(*bound, *x);
+                }
+            }
         }
         let means: Vec<(&str, f64)> = self.sums.iter().map(|(name, (sum, n))| (*name, sum / n.max(1.0))).collect();
         means.into_iter().for_each(|(name, mean)| self.put(name, mean));
@@ -133,15 +154,20 @@ impl Report {
     }
 }
 
-/// The plan in an answer, strictly read.
-pub(super) fn plan(text: &str) -> Option<MetaAction> {
-    parse(text, Mode::Strict).ok().map(|plan| plan.action)
+/// The plan in an answer, or the plans where several are wanted, strictly read.
+pub(super) fn plans(text: &str, wanted: usize) -> Option<Vec<MetaAction>> {
+    match wanted {
+        1 => parse(text, Mode::Strict).ok().map(|plan| vec![plan.action]),
+        _ => blocks(text).and_then(|blocks| answers(blocks.answer, wanted)).ok(),
+    }
 }
 
-/// Whether a plan is the labelled one on every axis that is known.
-pub(super) fn right(sample: &Sample, plan: MetaAction) -> bool {
-    sample.labels.speed.is_none_or(|speed| speed == plan.speed)
-        && sample.labels.path.is_none_or(|path| path == plan.path)
+/// Whether a plan among these is the labelled one on every axis that is known.
+pub(super) fn right(sample: &Sample, plans: &[MetaAction]) -> bool {
+    let labels = &sample.labels;
+    plans.iter().any(|plan| {
+        labels.speed.is_none_or(|speed| speed == plan.speed) && labels.path.is_none_or(|path| path == plan.path)
+    })
 }
 
 /// Part that the most common of some items has; 0 without any.
@@ -164,15 +190,12 @@ pub(super) struct Told {
 impl Told {
     /// Opens both files of a run and cuts them to what belongs to its state.
     pub(super) fn open(run: &Run, state: &State, progress: &mut Progress) -> Result<Self> {
-        let mut open = |name: &str, bytes: u64| -> Result<Metrics> {
-            let (file, missing) = Metrics::open(&run.dir.join(name), bytes)?;
-            if missing > 0 {
-                progress.note(&format!("{name} lacks {missing} bytes of the steps before the checkpoint"));
-            }
-            Ok(file)
-        };
-        let metrics = open("metrics.jsonl", state.metrics_bytes)?;
-        let completions = open("completions.jsonl", state.completions_bytes)?;
+        let metrics = run.metrics(state.metrics_bytes, progress)?;
+        let path = run.dir.join("completions.jsonl");
+        let (completions, missing) = Metrics::plain(&path, state.completions_bytes)?;
+        if missing > 0 {
+            progress.note(&format!("completions.jsonl lacks {missing} bytes of the steps before the checkpoint"));
+        }
         Ok(Told { metrics, completions, rewards: Vec::new(), begin: Instant::now(), from: state.step })
     }
 

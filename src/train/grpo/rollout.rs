@@ -8,6 +8,7 @@ use crate::{
     train::{
         examples::pictures,
         features::{Features, Seen},
+        reference::{Reference, Shown},
     },
     vlm::{
         Batch, Flow, GenerateOptions, ImageFeatures, Row, Visual,
@@ -64,6 +65,21 @@ pub struct Group<'a> {
     pub answers: Vec<Answer>,
 }
 
+impl Group<'_> {
+    /// Gives every answer its log-probabilities under the reference.
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn refer(&mut self, reference: &Reference, policy: &Planner, temperature: f64) -> Result<()> {
+        let Prompt { ids, grids, pixels, images, .. } = &self.prompt;
+        let shown = Shown { ids, grids, pixels, images: images.as_ref() };
+        let answers: Vec<Vec<u32>> = self.answers.iter().map(|answer| answer.ids.clone()).collect();
+        let logps = reference.logps(policy, &shown, &answers, temperature)?;
+        self.answers.iter_mut().zip(logps).for_each(|(answer, logps)| answer.reference = Some(logps));
+        Ok(())
+    }
+}
+
 /// How answers are drawn.
 #[derive(Debug, Clone)]
 pub struct Sampling {
@@ -71,6 +87,8 @@ pub struct Sampling {
     pub generations: usize,
     /// Most tokens of an answer.
     pub max_new_tokens: usize,
+    /// Tokens before which no answer ends.
+    pub min_new_tokens: usize,
     /// Temperature and filters.
     pub params: SamplingParams,
     /// Seed of the draws.
@@ -123,7 +141,7 @@ impl<'a> Prompt<'a> {
     }
 }
 
-/// Samples a group of answers to every prompt; `step` names the random streams.
+/// Samples a group of answers to every prompt; the step and the place in it of the first prompt name the random streams.
 ///
 /// # Errors
 /// Logits that are not finite, device trouble.
@@ -131,7 +149,7 @@ pub fn sample<'a>(
     planner: &Planner,
     prompts: Vec<Prompt<'a>>,
     sampling: &Sampling,
-    step: u64,
+    (step, first): (u64, u64),
 ) -> Result<Vec<Group<'a>>> {
     let tokenizer = &planner.encoder.tokenizer;
     let visuals: Vec<Vec<Visual>> = prompts.iter().map(Prompt::visuals).collect();
@@ -139,7 +157,7 @@ pub fn sample<'a>(
     let batch = Batch::left_padded(planner.vlm.config(), &rows, tokenizer.pad())?;
     let images: Vec<&ImageFeatures> = prompts.iter().filter_map(|prompt| prompt.images.as_ref()).collect();
     let images = if images.is_empty() { None } else { Some(ImageFeatures::concat(&images)?) };
-    let streams = prompts.iter().enumerate().flat_map(|(place, prompt)| {
+    let streams = (first..).zip(&prompts).flat_map(|(place, prompt)| {
         let name = format!("{step}.{place}");
         (0..sampling.generations).map(move |i| (prompt.ids.clone(), rollout_stream(sampling.seed, &name, i)))
     });
@@ -147,9 +165,9 @@ pub fn sample<'a>(
     let options = GenerateOptions {
         samples: sampling.generations,
         max_new_tokens: sampling.max_new_tokens,
+        min_new_tokens: sampling.min_new_tokens,
         eos: tokenizer.eos().to_vec(),
         logp_temperature: sampling.params.temperature,
-        ..GenerateOptions::default()
     };
     let drawn = planner.vlm.generate(&batch, images.as_ref(), &options, &mut sampler, &mut |_| Flow::Continue)?;
     let mut answers = drawn.into_iter().map(|row| Answer {

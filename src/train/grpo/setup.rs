@@ -8,24 +8,27 @@ use crate::{
         adamw::AdamWOptions,
         rl::{
             advantage::{AdvantageOptions, Aggregation, ScaleRewards},
-            loss::{LossOptions, LossType},
+            loss::{Correction, Level, LossOptions, LossType},
         },
         schedule::Schedule,
     },
     vlm::sampling::SamplingParams,
 };
 
-pub(super) use crate::train::sft::setup::balance;
+pub(super) use crate::train::common::balance;
 
 pub(super) fn sampling(grpo: &Grpo) -> Sampling {
     Sampling {
         generations: grpo.num_generations,
         max_new_tokens: grpo.max_completion_length,
+        min_new_tokens: grpo.min_new_tokens,
         params: SamplingParams {
             do_sample: true,
             temperature: grpo.temperature,
             top_k: grpo.top_k,
             top_p: grpo.top_p,
+            min_p: grpo.min_p,
+            repetition_penalty: grpo.repetition_penalty,
             ..SamplingParams::default()
         },
         seed: grpo.seed,
@@ -37,7 +40,7 @@ pub(super) fn optimizer(grpo: &Grpo) -> AdamWOptions {
 }
 
 pub(super) fn schedule(grpo: &Grpo) -> Result<Schedule> {
-    crate::train::sft::setup::curve(
+    crate::train::common::curve(
         grpo.learning_rate,
         grpo.lr_scheduler_type,
         grpo.warmup_steps as f64,
@@ -67,10 +70,36 @@ pub(super) fn loss(grpo: &Grpo) -> LossOptions {
             settings::LossType::DrGrpo => LossType::DrGrpo,
             settings::LossType::Dapo => LossType::Dapo,
             settings::LossType::Cispo => LossType::Cispo,
+            settings::LossType::Sapo => LossType::Sapo,
+            settings::LossType::Vespo => LossType::Vespo,
+            settings::LossType::Luspo => LossType::Luspo,
+        },
+        importance_sampling_level: match grpo.importance_sampling_level {
+            settings::ImportanceSamplingLevel::Token => Level::Token,
+            settings::ImportanceSamplingLevel::Sequence => Level::Sequence,
         },
         epsilon: grpo.epsilon,
         epsilon_high: grpo.epsilon_high,
+        delta: grpo.delta,
         beta: grpo.beta,
-        ..LossOptions::default()
+        use_bias_correction_kl: grpo.use_bias_correction_kl,
+        entropy_coef: grpo.entropy_coef,
+        top_entropy_quantile: grpo.top_entropy_quantile,
+        off_policy_mask_threshold: grpo.off_policy_mask_threshold,
+        importance_sampling_correction: grpo.importance_sampling_correction,
+        importance_sampling_mode: match grpo.importance_sampling_mode {
+            settings::ImportanceSamplingMode::TokenTruncate => Correction::TokenTruncate,
+            settings::ImportanceSamplingMode::TokenMask => Correction::TokenMask,
+            settings::ImportanceSamplingMode::SequenceTruncate => Correction::SequenceTruncate,
+            settings::ImportanceSamplingMode::SequenceMask => Correction::SequenceMask,
+        },
+        importance_sampling_clip_max: grpo.importance_sampling_clip_max,
+        importance_sampling_clip_min: grpo.importance_sampling_clip_min,
+        sapo_temperature_pos: grpo.sapo_temperature_pos,
+        sapo_temperature_neg: grpo.sapo_temperature_neg,
+        vespo_k_pos: grpo.vespo_k_pos,
+        vespo_lambda_pos: grpo.vespo_lambda_pos,
+        vespo_k_neg: grpo.vespo_k_neg,
+        vespo_lambda_neg: grpo.vespo_lambda_neg,
     }
 }

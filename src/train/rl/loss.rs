@@ -11,6 +11,11 @@
 //! `importance_sampling_level = "sequence"` puts the mean of w over the completion in the place of w (GSPO, Zheng et al.
 //! 2025). [`LossType`] says how tokens are averaged. `sg` stops the gradient.
 //!
+//! A sampler that rounds otherwise than the trainer draws from another policy. Where its log-probabilities are given, the
+//! policy's part of each token's loss is multiplied by the importance ratio `e^(old - sampled)` of the token or the whole
+//! completion, bounded as [`Correction`] says (truncated: Yao et al. 2025; masked: Liu et al. 2025); in `vespo` its
+//! logarithm, between `ln 1e-8` and 20 per token, is a part of W instead.
+//!
 //! Deviations from TRL 1.16:
 //! 1. `cispo` without `epsilon_high` uses 5 (ScaleRL, 2025), not `epsilon`, which would cut every ratio to 0.2.
 //! 2. A masked token has no influence even when it holds NaN; a non-finite number elsewhere, or a loss or gradient that
@@ -60,7 +65,31 @@ pub enum Level {
     Sequence,
 }
 
-/// Settings of [`policy_loss`], with TRL's key names and defaults.
+/// What the importance ratio between trainer and sampler belongs to, and what happens to one out of bounds (TRL's
+/// `vllm_importance_sampling_mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Correction {
+    /// Each token has its own, moved to the bound.
+    TokenTruncate,
+    /// Each token has its own; out of bounds it is 0.
+    TokenMask,
+    /// The product over the completion, moved to the bound.
+    SequenceTruncate,
+    /// The product over the completion; out of bounds it is 0.
+    #[default]
+    SequenceMask,
+}
+
+impl Correction {
+    /// Whether a whole completion has one ratio.
+    pub fn of_sequences(self) -> bool {
+        matches!(self, Correction::SequenceTruncate | Correction::SequenceMask)
+    }
+}
+
+/// Settings of [`policy_loss`], with TRL's key names (without `vllm_`) and defaults; the one exception is that
+/// `use_bias_correction_kl` is off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossOptions {
@@ -82,8 +111,17 @@ pub struct LossOptions {
     pub entropy_coef: f64,
     /// Only this part of the tokens, those with the highest entropy, moves the policy (Wang et al. 2025).
     pub top_entropy_quantile: f64,
-    /// Completions with a negative advantage whose mean of `old - logp` is above this are left out (DeepSeek-V3.2).
+    /// Completions with a negative advantage whose mean of `sampled - logp` (`old - logp` where the former is not given)
+    /// is above this are left out (DeepSeek-V3.2).
     pub off_policy_mask_threshold: Option<f64>,
+    /// Corrects for the difference between sampler and trainer, where the sampler's log-probabilities are given.
+    pub importance_sampling_correction: bool,
+    /// How.
+    pub importance_sampling_mode: Correction,
+    /// Largest ratio of that correction.
+    pub importance_sampling_clip_max: Option<f64>,
+    /// Smallest ratio of that correction.
+    pub importance_sampling_clip_min: Option<f64>,
     /// tau of `sapo` for positive advantages.
     pub sapo_temperature_pos: f64,
     /// tau of `sapo` for others.
@@ -111,6 +149,10 @@ impl Default for LossOptions {
             entropy_coef: 0.,
             top_entropy_quantile: 1.,
             off_policy_mask_threshold: None,
+            importance_sampling_correction: true,
+            importance_sampling_mode: Correction::default(),
+            importance_sampling_clip_max: Some(3.),
+            importance_sampling_clip_min: None,
             sapo_temperature_pos: 1.,
             sapo_temperature_neg: 1.05,
             vespo_k_pos: 2.,
@@ -137,7 +179,12 @@ impl LossOptions {
         within("entropy_coef", self.entropy_coef, true, "a finite number")?;
         let threshold = self.off_policy_mask_threshold.unwrap_or(0.);
         within("off_policy_mask_threshold", threshold, true, "a finite number")?;
-        for (name, value) in [("epsilon_high", self.epsilon_high), ("beta", Some(self.beta))] {
+        for (name, value) in [
+            ("epsilon_high", self.epsilon_high),
+            ("beta", Some(self.beta)),
+            ("importance_sampling_clip_max", self.importance_sampling_clip_max),
+            ("importance_sampling_clip_min", self.importance_sampling_clip_min),
+        ] {
             within(name, value.unwrap_or(0.), value.is_none_or(|value| value >= 0.), "0 or more")?;
         }
         for (name, value) in [
@@ -178,6 +225,8 @@ pub struct Completions<'a> {
     pub logps: &'a Tensor,
     /// The same under the policy that sampled them, `(B, T)`; not given means `logps` itself, ratios of 1.
     pub old_logps: Option<&'a Tensor>,
+    /// The same as the sampler itself computed them, `(B, T)`; not given means that sampler and trainer agree.
+    pub sampling_logps: Option<&'a Tensor>,
     /// The same under the reference policy, `(B, T)`; needed when `beta` is not 0.
     pub ref_logps: Option<&'a Tensor>,
     /// 1 for tokens that count, 0 for padding and whatever else is left out, `(B, T)`, any dtype.
@@ -213,6 +262,9 @@ pub struct PolicyLoss {
     /// What TRL logs, by its names: `entropy` when entropies are given, `kl` with a reference, `clip_ratio/...`,
     /// `cispo_clip_ratio`, `vespo/phi_seq_mean`, `policy_loss` and `entropy_coef` with an entropy bonus.
     pub metrics: Vec<(&'static str, f64)>,
+    /// The importance ratios between trainer and sampler as they were applied, one per token that counts or one per
+    /// completion with such tokens; empty without that correction.
+    pub corrections: Vec<f64>,
 }
 
 /// The loss of a micro-batch. A batch in which nothing counts has loss 0 and gradient 0.
@@ -233,12 +285,12 @@ pub fn policy_loss(batch: &Completions, step: Step, options: &LossOptions) -> Re
         return Err(Failure::usage(format!("a micro-batch cannot be a part of {step:?}")));
     }
     let rows = Rows::read(batch)?;
-    let Evaluated { value, grad, entropy_grad, metrics } = evaluate(&rows, step, options);
+    let Evaluated { value, grad, entropy_grad, metrics, corrections } = evaluate(&rows, step, options);
     rows.check_finite(value, &grad)?;
     let (loss, grad_logps) = seeded(batch.logps, value, &grad)?;
     let loss = match batch.entropies.filter(|e| e.track_op() && options.entropy_coef != 0.) {
         Some(entropies) => (loss + seeded(entropies, 0., &entropy_grad)?.0.to_dtype(grad_logps.dtype())?)?,
         None => loss,
     };
-    Ok(PolicyLoss { loss, value, grad_logps, metrics })
+    Ok(PolicyLoss { loss, value, grad_logps, metrics, corrections })
 }

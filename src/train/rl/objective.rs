@@ -4,7 +4,7 @@
 //! are carried along, because at the sequence level every token of a completion moves w by `1 / |o|`.
 
 use super::{
-    loss::{Level, LossOptions, LossType, Step},
+    loss::{Correction, Level, LossOptions, LossType, Step},
     rows::Rows,
 };
 
@@ -14,6 +14,7 @@ pub(super) struct Evaluated {
     pub(super) grad: Vec<f64>,
     pub(super) entropy_grad: Vec<f64>,
     pub(super) metrics: Vec<(&'static str, f64)>,
+    pub(super) corrections: Vec<f64>,
 }
 
 /// A term of the loss with its derivatives.
@@ -45,8 +46,11 @@ pub(super) fn evaluate(rows: &Rows, step: Step, options: &LossOptions) -> Evalua
         (Some(lowest), Some(entropies)) => entropies[at] >= lowest,
         _ => true,
     };
+    let ratios = corrections(rows, options);
     let completions: Vec<Completion> =
-        (0..rows.advantages.len()).map(|row| completion(rows, row, step, options)).collect();
+        (0..rows.advantages.len()).map(|row| completion(rows, row, ratios.as_deref(), step, options)).collect();
+    // In vespo the ratio has its place in phi.
+    let scales = ratios.as_ref().filter(|_| options.loss_type != LossType::Vespo);
     let mut grad = vec![0.; rows.logps.len()];
     let (mut policy, mut kls) = (0., 0.);
     for (row, completion) in completions.iter().enumerate() {
@@ -55,6 +59,7 @@ pub(super) fn evaluate(rows: &Rows, step: Step, options: &LossOptions) -> Evalua
             let w = completion.mean.unwrap_or_else(|| log_ratios(rows, at));
             let moves = completion.kept && moves(at);
             let term = if moves { surrogate(rows, at, w, completion, options) } else { Term::default() };
+            let term = scales.map_or(term, |scales| term.times(scales[at]));
             let kl = divergence(rows, at, w.0, options);
             kls += kl.value;
             policy += completion.weight * (term.value + options.beta * kl.value);
@@ -90,7 +95,39 @@ pub(super) fn evaluate(rows: &Rows, step: Step, options: &LossOptions) -> Evalua
         metrics.push(("entropy", entropies.iter().sum::<f64>() / count));
     }
     clip_metrics(rows, &completions, options, &mut metrics);
-    Evaluated { value, grad, entropy_grad, metrics }
+    let count = |ratios: Vec<f64>| -> Vec<f64> {
+        let each = if options.importance_sampling_mode.of_sequences() { 1 } else { usize::MAX };
+        (0..rows.advantages.len()).flat_map(|row| rows.tokens(row).take(each)).map(|at| ratios[at]).collect()
+    };
+    Evaluated { value, grad, entropy_grad, metrics, corrections: ratios.map(count).unwrap_or_default() }
+}
+
+impl Term {
+    /// With a constant weight.
+    fn times(self, weight: f64) -> Self {
+        let Term { value, by_ratio, by_logp } = self;
+        Term { value: value * weight, by_ratio: by_ratio * weight, by_logp: by_logp * weight }
+    }
+}
+
+/// The importance ratio between trainer and sampler at each token, `(B, T)`; None without that correction.
+fn corrections(rows: &Rows, options: &LossOptions) -> Option<Vec<f64>> {
+    let sampling = rows.sampling.as_ref().filter(|_| options.importance_sampling_correction)?;
+    let old = rows.old.as_ref().unwrap_or(&rows.stopped);
+    let low = options.importance_sampling_clip_min.unwrap_or(f64::NEG_INFINITY);
+    let high = options.importance_sampling_clip_max.unwrap_or(f64::INFINITY);
+    let bounded = |log: f64| match (log.exp(), options.importance_sampling_mode) {
+        (ratio, Correction::TokenTruncate | Correction::SequenceTruncate) => ratio.max(low).min(high),
+        (ratio, Correction::TokenMask | Correction::SequenceMask) if ratio < low || ratio > high => 0.,
+        (ratio, _) => ratio,
+    };
+    let mut ratios = vec![1.; rows.mask.len()];
+    for row in 0..rows.advantages.len() {
+        let apart = |at: usize| old[at] - sampling[at];
+        let whole = options.importance_sampling_mode.of_sequences().then(|| bounded(rows.tokens(row).map(apart).sum()));
+        rows.tokens(row).for_each(|at| ratios[at] = whole.unwrap_or_else(|| bounded(apart(at))));
+    }
+    Some(ratios)
 }
 
 /// How much was clipped: parts of the tokens, or of the completions at the sequence level.
@@ -146,7 +183,7 @@ fn over_items(loss: LossType) -> bool {
     matches!(loss, LossType::Dapo | LossType::Cispo | LossType::Vespo)
 }
 
-fn completion(rows: &Rows, row: usize, step: Step, options: &LossOptions) -> Completion {
+fn completion(rows: &Rows, row: usize, corrections: Option<&[f64]>, step: Step, options: &LossOptions) -> Completion {
     let tokens = rows.tokens(row).count() as f64;
     let (b, n) = (rows.advantages.len() as f64, tokens.max(1.));
     let advantage = rows.advantages[row];
@@ -159,13 +196,16 @@ fn completion(rows: &Rows, row: usize, step: Step, options: &LossOptions) -> Com
     };
     let accumulation = if over_items(options.loss_type) { 1. } else { step.gradient_accumulation_steps as f64 };
     let sums = rows.tokens(row).map(|at| log_ratios(rows, at)).fold((0., 0.), |sum, w| (sum.0 + w.0, sum.1 + w.1));
-    let drift = -sums.1 / n;
+    let drift = match &rows.sampling {
+        Some(sampling) => rows.tokens(row).map(|at| sampling[at] - rows.stopped[at]).sum::<f64>() / n,
+        None => -sums.1 / n,
+    };
     Completion {
         advantage,
         mean: (options.importance_sampling_level == Level::Sequence).then_some((sums.0 / n, sums.1 / n)),
         weight: 1. / (divisor * accumulation),
         kept: advantage >= 0. || options.off_policy_mask_threshold.is_none_or(|most| drift <= most),
-        phi: if options.loss_type == LossType::Vespo { phi(rows, row, options) } else { 0. },
+        phi: if options.loss_type == LossType::Vespo { phi(rows, row, corrections, options) } else { 0. },
     }
 }
 
@@ -176,9 +216,11 @@ fn log_ratios(rows: &Rows, at: usize) -> (f64, f64) {
 }
 
 /// Gamma weight of a completion: `ln phi = lambda + k W - lambda e^W`, every log-ratio within 20 and W above `ln 1e-8`.
-fn phi(rows: &Rows, row: usize, options: &LossOptions) -> f64 {
+fn phi(rows: &Rows, row: usize, corrections: Option<&[f64]>, options: &LossOptions) -> f64 {
+    let lowest = 1e-8f64.ln();
     let sum: f64 = rows.tokens(row).map(|at| log_ratios(rows, at).1.clamp(-20., 20.)).sum();
-    let w = sum.clamp(1e-8f64.ln(), 20.);
+    let sampled = |ratios: &[f64]| rows.tokens(row).map(|at| ratios[at].ln().clamp(lowest, 20.)).sum::<f64>();
+    let w = (sum + corrections.map_or(0., sampled)).clamp(lowest, 20.);
     let (k, lambda) = match rows.advantages[row] >= 0. {
         true => (options.vespo_k_pos, options.vespo_lambda_pos),
         false => (options.vespo_k_neg, options.vespo_lambda_neg),
@@ -276,18 +318,19 @@ mod tests {
         let logps = numbers(-1.5, 1.);
         let near = |noise: Vec<f64>| -> Vec<f64> { logps.iter().zip(noise).map(|(x, noise)| x + noise).collect() };
         let (old, reference) = (old.then(|| near(numbers(0., 0.6))), Some(near(numbers(0., 0.8))));
+        let sampling = (seed % 2 == 1).then(|| near(numbers(0., 0.5)));
         let entropies = Some(numbers(1., 1.));
         let lengths = [7, 0, 1, 4, 6];
         let mask = (0..b * width).map(|at| at % width < lengths[at / width]).collect();
         let advantages = vec![1.2, -0.7, -1.1, 0., next()];
-        Rows { width, stopped: logps.clone(), logps, old, reference, entropies, mask, advantages }
+        Rows { width, stopped: logps.clone(), logps, old, sampling, reference, entropies, mask, advantages }
     }
 
     /// Whether a clip boundary is so near that the difference quotient sees both sides of it.
     fn at_a_kink(rows: &Rows, options: &LossOptions) -> bool {
         let mut ratios: Vec<f64> = (0..rows.mask.len()).map(|at| log_ratios(rows, at).0.exp()).collect();
         ratios.extend(
-            (0..rows.advantages.len()).filter_map(|row| Some(completion(rows, row, STEP, options).mean?.0.exp())),
+            (0..rows.advantages.len()).filter_map(|row| Some(completion(rows, row, None, STEP, options).mean?.0.exp())),
         );
         let edges = [Some(1. - options.epsilon), Some(1. + options.high()), options.delta];
         ratios.iter().any(|r| edges.iter().flatten().any(|edge| (r - edge).abs() < 1e-4))
@@ -302,6 +345,18 @@ mod tests {
             LossOptions { beta: 0.3, use_bias_correction_kl: true, entropy_coef: 0.02, ..plain() },
             LossOptions { top_entropy_quantile: 0.4, entropy_coef: 0.5, beta: 0.1, ..plain() },
             LossOptions { off_policy_mask_threshold: Some(0.05), ..plain() },
+            LossOptions {
+                importance_sampling_mode: Correction::TokenTruncate,
+                importance_sampling_clip_max: Some(1.2),
+                beta: 0.2,
+                ..plain()
+            },
+            LossOptions {
+                importance_sampling_mode: Correction::TokenMask,
+                importance_sampling_clip_min: Some(0.8),
+                ..plain()
+            },
+            LossOptions { importance_sampling_mode: Correction::SequenceTruncate, ..plain() },
         ];
         let sequence =
             |options: &LossOptions| LossOptions { importance_sampling_level: Level::Sequence, ..options.clone() };
@@ -367,6 +422,79 @@ mod tests {
                 assert!((quotient - exact.entropy_grad[at]).abs() < 1e-7, "token {at} of {options:?}: {quotient}");
             }
         }
+    }
+
+    /// On-policy the loss of a token is -A and its gradient -A, times the bounded ratio to the sampler; by hand for two
+    /// completions whose ratios are e^0.5, e^0.7 and e^-0.5, e^-1.
+    #[test]
+    fn corrections_by_hand() {
+        let e = f64::exp;
+        let logps = vec![-1., -2., -1.5, -0.5];
+        let sampling = Some(vec![-1.5, -2.7, -1., 0.5]);
+        let rows = Rows {
+            width: 2,
+            stopped: logps.clone(),
+            logps,
+            old: None,
+            sampling,
+            reference: None,
+            entropies: None,
+            mask: vec![true; 4],
+            advantages: vec![1., -2.],
+        };
+        let step = Step { num_items: 4., ..STEP };
+        let of = |mode, min, max| LossOptions {
+            importance_sampling_mode: mode,
+            importance_sampling_clip_min: min,
+            importance_sampling_clip_max: max,
+            ..LossOptions::default()
+        };
+        let cases = [
+            (of(Correction::TokenTruncate, None, Some(1.8)), [e(0.5), 1.8, e(-0.5), e(-1.)]),
+            (of(Correction::TokenTruncate, Some(0.5), None), [e(0.5), e(0.7), e(-0.5), 0.5]),
+            (of(Correction::TokenMask, Some(0.5), Some(1.8)), [e(0.5), 0., e(-0.5), 0.]),
+            (of(Correction::SequenceTruncate, None, Some(3.)), [3., 3., e(-1.5), e(-1.5)]),
+            (of(Correction::SequenceMask, None, Some(3.)), [0., 0., e(-1.5), e(-1.5)]),
+            (of(Correction::SequenceMask, Some(0.3), Some(4.)), [e(1.2), e(1.2), 0., 0.]),
+            (LossOptions { importance_sampling_correction: false, ..LossOptions::default() }, [1.; 4]),
+        ];
+        for (options, ratios) in cases {
+            let out = evaluate(&rows, step, &options);
+            let want = [-1., -1., 2., 2.].iter().zip(ratios).map(|(loss, ratio)| loss * ratio / 4.).collect::<Vec<_>>();
+            let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
+            assert!(out.grad.iter().zip(&want).all(|(a, b)| near(*a, *b)), "{:?} {want:?} {options:?}", out.grad);
+            assert!(near(out.value, want.iter().sum()), "{} {options:?}", out.value);
+            let told = match (options.importance_sampling_correction, options.importance_sampling_mode.of_sequences()) {
+                (false, _) => vec![],
+                (true, true) => vec![ratios[0], ratios[2]],
+                (true, false) => ratios.to_vec(),
+            };
+            assert!(out.corrections.len() == told.len() && out.corrections.iter().zip(told).all(|(a, b)| near(*a, b)));
+            // W of vespo is the sum of the bounded logarithms.
+            let vespo = LossOptions { loss_type: LossType::Vespo, ..options };
+            let w = |row: usize| [2 * row, 2 * row + 1].map(|at| ratios[at].ln().max(1e-8f64.ln())).iter().sum::<f64>();
+            let (a, b) = (w(0).clamp(1e-8f64.ln(), 20.), w(1).clamp(1e-8f64.ln(), 20.));
+            let phi = [e(3. + 2. * a - 3. * e(a)), e(2. + 3. * b - 2. * e(b))];
+            let got = evaluate(&rows, step, &vespo).grad;
+            assert!(near(got[0], -phi[0] / 4.) && near(got[3], 2. * phi[1] / 4.), "{got:?} {phi:?}");
+        }
+    }
+
+    /// The off-policy mask looks at the sampler where it is known.
+    #[test]
+    fn drift_counts_from_the_sampler() {
+        let mut rows = rows(2, false);
+        assert!(rows.sampling.is_none());
+        let options = LossOptions {
+            off_policy_mask_threshold: Some(0.1),
+            importance_sampling_correction: false,
+            ..LossOptions::default()
+        };
+        let plain = evaluate(&rows, STEP, &options).grad;
+        assert!(plain[2 * rows.width] != 0.);
+        rows.sampling = Some(rows.logps.iter().map(|x| x + 0.2).collect());
+        let masked = evaluate(&rows, STEP, &options).grad;
+        assert_eq!((masked[0], masked[2 * rows.width]), (plain[0], 0.), "only the negative advantage is masked");
     }
 
     /// At log-ratios of 50 either way, from the old policy or from the reference, everything is finite.

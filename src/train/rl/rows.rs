@@ -12,6 +12,7 @@ pub(super) struct Rows {
     /// `logps` again, as the terms see it through which no gradient flows; finite differences move only the other.
     pub(super) stopped: Vec<f64>,
     pub(super) old: Option<Vec<f64>>,
+    pub(super) sampling: Option<Vec<f64>>,
     pub(super) reference: Option<Vec<f64>>,
     pub(super) entropies: Option<Vec<f64>>,
     pub(super) mask: Vec<bool>,
@@ -37,6 +38,7 @@ impl Rows {
             stopped: logps.clone(),
             logps,
             old: optional("old log-probability", batch.old_logps)?,
+            sampling: optional("sampled log-probability", batch.sampling_logps)?,
             reference: optional("reference log-probability", batch.ref_logps)?,
             entropies: optional("entropy", batch.entropies)?,
             advantages: batch.advantages.to_vec(),

@@ -64,15 +64,6 @@ pub(super) fn evaluation(step: u64, sight: &Sight, aux: Option<BTreeMap<String, 
     (text, line)
 }
 
-/// Why a step with broken gradients was skipped.
-pub(in crate::train) fn not_finite(tensors: &[String]) -> String {
-    let shown = tensors.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match tensors.len().saturating_sub(2) {
-        0 => format!("the gradient of {shown} is not finite"),
-        more => format!("the gradient of {shown} and {more} more is not finite"),
-    }
-}
-
 fn merge(line: &mut Value, more: Value) {
     if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {
         line.extend(more);

@@ -1,4 +1,4 @@
-//! Fused grouped-query attention: per head, tiles of queries against the keys they can see, with the products by
+//! Fused grouped-query attention: per head, tiles of queries against the keys they can see ([`Tile`]), with the products by
 //! `gemm` and the softmax in place. The forward pass keeps one log-sum-exp per query, the backward pass recomputes
 //! the probabilities from it (Dao et al. 2022, FlashAttention, equations for dQ, dK, dV with
 //! delta = rowsum(dO * O)).
@@ -6,12 +6,13 @@
 //! Heads are read where they lie through strides: `(B, S, K, D)` may be a view into a larger key/value cache.
 //! A single query (decoding) streams over the keys without any product; its bits depend on its own row only.
 
-use super::Mask;
 use super::gemm::{Mat, MatMut, Threads, matmul};
 use super::host::{output, tensor, view};
+use super::mask::{Mask, Piece, Tile};
 use super::simd::{axpy, dot, exp, max, multiversion, sum_of};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 /// Queries per tile: small enough that hidden parts of the causal triangle are skipped, large enough for `gemm`.
@@ -47,10 +48,10 @@ impl<'a> Heads<'a> {
             _ => bail!("attention: expected (B, T, N, D) with D contiguous, got {dims:?} with strides {strides:?}"),
         }
     }
-    /// Rows `from .. to` of one head as a matrix `(to - from, D)`.
-    fn head(&self, b: usize, n: usize, from: usize, to: usize) -> Result<Mat<'a>> {
-        let at = b * self.strides[0] + from * self.strides[1] + n * self.strides[2];
-        Mat::new(&self.data[at..], to - from, self.dims[3], self.strides[1])
+    /// Some rows of one head as a matrix `(rows, D)`.
+    fn head(&self, b: usize, n: usize, rows: &Range<usize>) -> Result<Mat<'a>> {
+        let at = b * self.strides[0] + rows.start * self.strides[1] + n * self.strides[2];
+        Mat::new(&self.data[at..], rows.len(), self.dims[3], self.strides[1])
     }
     /// One position of one head.
     #[inline(always)]
@@ -74,19 +75,19 @@ impl Shared {
     fn new(buffer: &mut [f32], dims: [usize; 4]) -> Self {
         Shared { data: buffer.as_mut_ptr(), len: buffer.len(), dims }
     }
-    /// Rows `from .. to` of head `n` of batch row `b`.
+    /// Some rows of head `n` of batch row `b`.
     ///
     /// # Safety
     /// The buffer must outlive the result, and no two live results may cover the same head.
     #[allow(unsafe_code)]
-    unsafe fn head(&self, b: usize, n: usize, from: usize, to: usize) -> Result<MatMut<'_>> {
+    unsafe fn head(&self, b: usize, n: usize, rows: &Range<usize>) -> Result<MatMut<'_>> {
         let [_, t, heads, d] = self.dims;
-        let at = ((b * t + from) * heads + n) * d;
+        let at = ((b * t + rows.start) * heads + n) * d;
         if at > self.len {
             bail!("attention: head {n} of row {b} lies outside the result")
         }
         // SAFETY: `at` is inside the buffer, `MatMut::shared` checks the rest, exclusivity is the caller's.
-        unsafe { MatMut::shared(self.data.add(at), self.len - at, to - from, d, heads * d) }
+        unsafe { MatMut::shared(self.data.add(at), self.len - at, rows.len(), d, heads * d) }
     }
 }
 
@@ -116,9 +117,11 @@ multiversion! {
 }
 
 multiversion! {
-    /// `dp := p (dp - delta)`.
-    fn score_gradient(p: &[f32], dp: &mut [f32], delta: f32) {
-        for (dp, p) in dp.iter_mut().zip(p) {
+    /// `dp := p (dp - delta)` on `range`, 0 elsewhere.
+    fn score_gradient(p: &[f32], dp: &mut [f32], first: usize, end: usize, delta: f32) {
+        dp[..first].fill(0.);
+        dp[end..].fill(0.);
+        for (dp, p) in dp[first..end].iter_mut().zip(&p[first..end]) {
             *dp = p * (*dp - delta);
         }
     }
@@ -164,34 +167,41 @@ impl Attention {
     fn forward_tiles(&self, q: Heads, k: Heads, v: Heads, out: &mut [f32], lse: &mut [f32]) -> Result<()> {
         let [_, t, n, _] = q.dims;
         let group = n / k.dims[2];
-        let tiles = self.mask.tiles(t, TILE);
+        let tiles = self.tiles(q.dims);
         let shared = Shared::new(out, q.dims);
         lse.par_chunks_mut(t).enumerate().try_for_each_init(Vec::new, |scratch: &mut Vec<f32>, (task, lse)| {
             let (b, head) = (task / n, task % n);
-            for &(from, to) in &tiles {
-                let (lo, hi) = self.visible(b, from, to);
-                let (queries, keys) = (to - from, hi - lo);
-                scratch.resize((queries * keys).max(scratch.len()), 0.);
-                let scores = &mut scratch[..queries * keys];
-                let (qm, km, vm) =
-                    (q.head(b, head, from, to)?, k.head(b, head / group, lo, hi)?, v.head(b, head / group, lo, hi)?);
-                matmul(&mut MatMut::new(scores, queries, keys, keys)?, false, qm, km.t(), self.scale, Threads::One)?;
-                // SAFETY: each task has its own (batch row, head), so no other thread writes these elements.
-                let mut o = unsafe { shared.head(b, head, from, to)? };
+            for tile in &tiles[b] {
+                let scores = table(scratch, tile);
+                for piece in &tile.pieces {
+                    let (qm, km) = (q.head(b, head, &piece.queries)?, k.head(b, head / group, &piece.keys)?);
+                    matmul(&mut block_mut(scores, tile, piece)?, false, qm, km.t(), self.scale, Threads::One)?;
+                }
                 let mut sums = [0f32; TILE];
-                for (i, line) in scores.chunks_exact_mut(keys).enumerate() {
-                    let (first, end) = self.mask.range(b, from + i);
-                    let (most, sum) = soften(line, first - lo, end - lo);
-                    lse[from + i] = most + sum.ln();
+                for (i, (line, seen)) in scores.chunks_exact_mut(tile.width).zip(&tile.seen).enumerate() {
+                    let (most, sum) = soften(line, seen.start, seen.end);
+                    lse[tile.queries.start + i] = most + sum.ln();
                     sums[i] = sum;
                 }
-                matmul(&mut o, false, Mat::new(scores, queries, keys, keys)?, vm, 1., Threads::One)?;
-                for (i, sum) in sums[..queries].iter().enumerate() {
+                for (i, piece) in tile.pieces.iter().enumerate() {
+                    let vm = v.head(b, head / group, &piece.keys)?;
+                    // SAFETY: each task has its own (batch row, head), so no other thread writes these elements.
+                    let mut o = unsafe { shared.head(b, head, &piece.queries)? };
+                    matmul(&mut o, i > 0, block(scores, tile, piece)?, vm, 1., Threads::One)?;
+                }
+                // SAFETY: as above.
+                let mut o = unsafe { shared.head(b, head, &tile.queries)? };
+                for (i, sum) in sums[..tile.queries.len()].iter().enumerate() {
                     scale_by(o.line(i), 1. / sum);
                 }
             }
             Ok(())
         })
+    }
+
+    /// The tiles of every batch row of q `(B, T, N, D)`.
+    fn tiles(&self, [b, t, _, _]: [usize; 4]) -> Vec<Vec<Tile>> {
+        (0..b).map(|b| self.mask.tiles(b, t, TILE)).collect()
     }
 
     /// One query per row: stream over the keys.
@@ -218,52 +228,93 @@ impl Attention {
         }
     }
 
-    /// The keys that any query of a tile sees.
-    fn visible(&self, b: usize, from: usize, to: usize) -> (usize, usize) {
-        (from..to).map(|t| self.mask.range(b, t)).fold((usize::MAX, 0), |(lo, hi), (a, z)| (lo.min(a), hi.max(z)))
-    }
-
-    /// Gradients of all heads that share one key/value head, tile by tile in order.
+    /// Gradients of query heads that share a key/value head, tile by tile in order; those of keys and values go to place
+    /// `place` of their buffers.
     #[allow(unsafe_code)]
-    #[allow(clippy::too_many_arguments)]
-    fn backward_group(&self, task: usize, x: &Inputs, grads: &[Shared; 3], scratch: &mut [Vec<f32>; 2]) -> Result<()> {
-        let ([_, t, n, _], kv) = (x.q.dims, x.k.dims[2]);
-        let (b, kv_head, group) = (task / kv, task % kv, n / kv);
-        for head in kv_head * group..(kv_head + 1) * group {
-            for &(from, to) in &x.tiles {
-                let (lo, hi) = self.visible(b, from, to);
-                let (queries, keys) = (to - from, hi - lo);
-                for s in scratch.iter_mut() {
-                    s.resize((queries * keys).max(s.len()), 0.);
-                }
+    fn backward_heads(
+        &self,
+        x: &Inputs,
+        (b, place): (usize, usize),
+        heads: Range<usize>,
+        grads: &[Shared; 3],
+        scratch: &mut [Vec<f32>; 2],
+    ) -> Result<()> {
+        let [_, t, n, _] = x.q.dims;
+        let kv_head = heads.start * x.k.dims[2] / n;
+        for head in heads {
+            for tile in &x.tiles[b] {
                 let [p, dp] = scratch;
-                let (p, dp) = (&mut p[..queries * keys], &mut dp[..queries * keys]);
-                let (qm, gm) = (x.q.head(b, head, from, to)?, x.g.head(b, head, from, to)?);
-                let (km, vm) = (x.k.head(b, kv_head, lo, hi)?, x.v.head(b, kv_head, lo, hi)?);
-                matmul(&mut MatMut::new(p, queries, keys, keys)?, false, qm, km.t(), self.scale, Threads::One)?;
-                matmul(&mut MatMut::new(dp, queries, keys, keys)?, false, gm, vm.t(), 1., Threads::One)?;
-                for (i, (p, dp)) in p.chunks_exact_mut(keys).zip(dp.chunks_exact_mut(keys)).enumerate() {
-                    let (first, end) = self.mask.range(b, from + i);
-                    probabilities(p, first - lo, end - lo, x.lse[(b * n + head) * t + from + i]);
-                    let delta = inner(x.o.row(b, from + i, head), x.g.row(b, from + i, head));
-                    score_gradient(p, dp, delta);
+                let (p, dp) = (table(p, tile), table(dp, tile));
+                for piece in &tile.pieces {
+                    let (qm, gm) = (x.q.head(b, head, &piece.queries)?, x.g.head(b, head, &piece.queries)?);
+                    let (km, vm) = (x.k.head(b, kv_head, &piece.keys)?, x.v.head(b, kv_head, &piece.keys)?);
+                    matmul(&mut block_mut(p, tile, piece)?, false, qm, km.t(), self.scale, Threads::One)?;
+                    matmul(&mut block_mut(dp, tile, piece)?, false, gm, vm.t(), 1., Threads::One)?;
                 }
-                let (p, ds) = (Mat::new(p, queries, keys, keys)?, Mat::new(dp, queries, keys, keys)?);
-                // SAFETY: each task has its own (batch row, key/value head) and with it these query heads.
-                let (mut dq, mut dk, mut dv) = unsafe {
-                    (
-                        grads[0].head(b, head, from, to)?,
-                        grads[1].head(b, kv_head, lo, hi)?,
-                        grads[2].head(b, kv_head, lo, hi)?,
-                    )
-                };
-                matmul(&mut dv, true, p.t(), gm, 1., Threads::One)?;
-                matmul(&mut dq, false, ds, km, self.scale, Threads::One)?;
-                matmul(&mut dk, true, ds.t(), qm, self.scale, Threads::One)?;
+                let lines = p.chunks_exact_mut(tile.width).zip(dp.chunks_exact_mut(tile.width));
+                for ((p, dp), (query, seen)) in lines.zip(tile.queries.clone().zip(&tile.seen)) {
+                    probabilities(p, seen.start, seen.end, x.lse[(b * n + head) * t + query]);
+                    let delta = inner(x.o.row(b, query, head), x.g.row(b, query, head));
+                    score_gradient(p, dp, seen.start, seen.end, delta);
+                }
+                for (i, piece) in tile.pieces.iter().enumerate() {
+                    let (p, ds) = (block(p, tile, piece)?, block(dp, tile, piece)?);
+                    let (qm, gm) = (x.q.head(b, head, &piece.queries)?, x.g.head(b, head, &piece.queries)?);
+                    let km = x.k.head(b, kv_head, &piece.keys)?;
+                    // SAFETY: each task has its own (batch row, place) and with it these query heads.
+                    let (mut dq, mut dk, mut dv) = unsafe {
+                        (
+                            grads[0].head(b, head, &piece.queries)?,
+                            grads[1].head(b, place, &piece.keys)?,
+                            grads[2].head(b, place, &piece.keys)?,
+                        )
+                    };
+                    matmul(&mut dv, true, p.t(), gm, 1., Threads::One)?;
+                    matmul(&mut dq, i > 0, ds, km, self.scale, Threads::One)?;
+                    matmul(&mut dk, true, ds.t(), qm, self.scale, Threads::One)?;
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Room for the scores of a tile.
+fn table<'s>(scratch: &'s mut Vec<f32>, tile: &Tile) -> &'s mut [f32] {
+    let len = tile.queries.len() * tile.width;
+    scratch.resize(len.max(scratch.len()), 0.);
+    &mut scratch[..len]
+}
+
+/// Where the scores of a piece begin in the table of its tile.
+fn corner(tile: &Tile, piece: &Piece) -> usize {
+    (piece.queries.start - tile.queries.start) * tile.width + piece.column
+}
+
+/// The scores of a piece.
+fn block<'s>(scores: &'s [f32], tile: &Tile, piece: &Piece) -> Result<Mat<'s>> {
+    Mat::new(&scores[corner(tile, piece)..], piece.queries.len(), piece.keys.len(), tile.width)
+}
+
+/// [`block`] to write.
+fn block_mut<'s>(scores: &'s mut [f32], tile: &Tile, piece: &Piece) -> Result<MatMut<'s>> {
+    MatMut::new(&mut scores[corner(tile, piece)..], piece.queries.len(), piece.keys.len(), tile.width)
+}
+
+/// Sums over runs of `parts` neighbouring heads: `(.., K parts, D)` to `(.., K, D)`.
+fn sum_heads(x: Vec<f32>, parts: usize, d: usize) -> Vec<f32> {
+    if parts == 1 {
+        return x;
+    }
+    let mut out = Vec::with_capacity(x.len() / parts);
+    for heads in x.chunks_exact(parts * d) {
+        let at = out.len();
+        out.extend_from_slice(&heads[..d]);
+        for head in heads[d..].chunks_exact(d) {
+            out[at..].iter_mut().zip(head).for_each(|(sum, x)| *sum += x);
+        }
+    }
+    out
 }
 
 /// What the backward pass reads.
@@ -274,7 +325,7 @@ struct Inputs<'a> {
     o: Heads<'a>,
     g: Heads<'a>,
     lse: &'a [f32],
-    tiles: Vec<(usize, usize)>,
+    tiles: Vec<Vec<Tile>>,
 }
 
 impl CustomOp3 for Attention {
@@ -326,16 +377,23 @@ impl CustomOp3 for Attention {
             o: heads(&os, o)?,
             g: heads(&gs, &g_)?,
             lse,
-            tiles: self.mask.tiles(q.dim(1)?, TILE),
+            tiles: self.tiles(q.dims4()?.into()),
         };
+        let ([b, _, n, d], kv) = (x.q.dims, x.k.dims[2]);
+        // A task has the query heads of a key/value head, or of a single row one of them: else there were too few tasks.
+        let parts = if b == 1 { n / kv } else { 1 };
+        let places = kv * parts;
         let mut dq = vec![0f32; qs.len()];
-        let (mut dk, mut dv) = (vec![0f32; ks.len()], vec![0f32; vs.len()]);
-        let grads = [Shared::new(&mut dq, x.q.dims), Shared::new(&mut dk, x.k.dims), Shared::new(&mut dv, x.k.dims)];
-        let tasks = if qs.is_empty() { 0 } else { x.k.dims[0] * x.k.dims[2] };
+        let (mut dk, mut dv) = (vec![0f32; ks.len() * parts], vec![0f32; vs.len() * parts]);
+        let kv_dims = [b, x.k.dims[1], places, d];
+        let grads = [Shared::new(&mut dq, x.q.dims), Shared::new(&mut dk, kv_dims), Shared::new(&mut dv, kv_dims)];
+        let tasks = if qs.is_empty() { 0 } else { b * places };
         let init = || [Vec::new(), Vec::new()];
-        (0..tasks)
-            .into_par_iter()
-            .try_for_each_init(init, |scratch, task| self.backward_group(task, &x, &grads, scratch))?;
+        (0..tasks).into_par_iter().try_for_each_init(init, |scratch, task| {
+            let (b, place, each) = (task / places, task % places, n / places);
+            self.backward_heads(&x, (b, place), place * each..(place + 1) * each, &grads, scratch)
+        })?;
+        let (dk, dv) = (sum_heads(dk, parts, d), sum_heads(dv, parts, d));
         let wanted = |t: &Tensor, grad: Vec<f32>| t.track_op().then(|| tensor(grad, t.shape())).transpose();
         Ok((wanted(q, dq)?, wanted(k, dk)?, wanted(v, dv)?))
     }

@@ -68,8 +68,10 @@ pub fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Mask, scale: f64) -> Result<Tensor> {
     let (b, t, n, d) = q.dims4()?;
     let (_, s, kv, _) = k.dims4()?;
-    let Mask::Segments { cu } = mask else {
-        return attend(q, k, v, &|from, to| hidden(mask, b, from, to, s, q.device()), scale);
+    let cu = match mask {
+        Mask::Causal { .. } => return attend(q, k, v, &|from, to| hidden(mask, b, from, to, s, q.device()), scale),
+        Mask::Tails { cu } => return tails_attention(q, k, v, cu, scale),
+        Mask::Segments { cu } => cu,
     };
     // Segments of one length lie side by side as rows of a batch; none needs a mask.
     let mut parts = Vec::new();
@@ -83,6 +85,35 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Mask, scale: f64) ->
         1 => Ok(parts.swap_remove(0)),
         _ => Tensor::cat(&parts, 1),
     }
+}
+
+/// Attention of a prompt and its tails: the prompt is causal; the tails, padded to one length, are the new tokens of rows
+/// that share it.
+fn tails_attention(q: &Tensor, k: &Tensor, v: &Tensor, cu: &[usize], scale: f64) -> Result<Tensor> {
+    let (device, prompt) = (q.device(), cu[0]);
+    let first = |x: &Tensor| x.narrow(1, 0, prompt);
+    let mask = Mask::Causal { offset: 0, start: vec![0] };
+    let seen =
+        attend(&first(q)?, &first(k)?, &first(v)?, &|from, to| hidden(&mask, 1, from, to, prompt, device), scale)?;
+    let tails: Vec<(usize, usize)> = cu.windows(2).map(|edge| (edge[0], edge[1])).collect();
+    let longest = tails.iter().map(|(from, to)| to - from).max().unwrap_or(0);
+    if longest == 0 {
+        return Ok(seen);
+    }
+    // What a tail lacks comes from its last token (an empty one's from the prompt's), behind all that a token looks at.
+    let places = tails.iter().flat_map(|(from, to)| (0..longest).map(move |i| (from + i).min(to - 1) as u32));
+    let places = Tensor::new(places.collect::<Vec<_>>(), device)?;
+    let padded = |x: &Tensor| {
+        let (_, _, heads, d) = x.dims4()?;
+        x.squeeze(0)?.index_select(&places, 0)?.reshape((tails.len(), longest, heads, d))
+    };
+    let shared = |x: &Tensor| first(x)?.squeeze(0);
+    let shared = [Shared { keys: shared(k)?, values: shared(v)?, slots: (0..tails.len()).collect() }];
+    let own = shared_attention(&padded(q)?, &padded(k)?, &padded(v)?, &shared, longest, scale)?; // (G, longest, N, D)
+    let real =
+        tails.iter().enumerate().flat_map(|(i, (from, to))| (0..to - from).map(move |t| (i * longest + t) as u32));
+    let own = own.flatten(0, 1)?.index_select(&Tensor::new(real.collect::<Vec<_>>(), device)?, 0)?;
+    Tensor::cat(&[&seen, &own.unsqueeze(0)?], 1)
 }
 
 /// Runs of segments of one length, the empty ones left out: (begin, number, length).
@@ -290,15 +321,13 @@ pub fn embedding(ids: &[u32], table: &Tensor) -> Result<Tensor> {
 
 /// Log-probability of each target and entropy of each distribution, from hidden states and the output head.
 ///
-/// hidden `(R, H)`, head `(V, H)`, targets of length R; returns (log-probabilities `(R)`, entropies `(R)`,
-/// the latter without gradient), both f32, of `softmax(hidden @ head.T / temperature)`. Only a chunk of
-/// `(chunk, V)` logits may exist at a time in the fused version.
+/// hidden `(R, H)`, head `(V, H)`, targets of length R; returns (log-probabilities `(R)`, entropies `(R)`), both f32, of
+/// `softmax(hidden @ head.T / temperature)`. Only a chunk of `(chunk, V)` logits may exist at a time in the fused version.
 pub fn token_logps(hidden: &Tensor, head: &Tensor, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
     let logits = (linear(hidden, head)?.to_dtype(DType::F32)? / temperature)?;
     let logp = log_softmax(&logits, D::Minus1)?; // (R, V)
     let targets = Tensor::new(targets, hidden.device())?.unsqueeze(1)?;
     let chosen = logp.gather(&targets, 1)?.squeeze(1)?;
-    let detached = logp.detach();
-    let entropy = (detached.exp()? * &detached)?.sum(D::Minus1)?.neg()?;
+    let entropy = (logp.exp()? * &logp)?.sum(D::Minus1)?.neg()?;
     Ok((chosen, entropy))
 }

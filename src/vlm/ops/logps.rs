@@ -1,7 +1,8 @@
 //! Log-probabilities and entropies of given tokens without ever holding all logits: chunks of rows go through the
-//! output head, leave two numbers per row, and are recomputed in the backward pass (d logit = (onehot - p) / T).
+//! output head, leave two numbers per row, and are recomputed in the backward pass: of a log-probability
+//! d logit = (onehot - p) / T, of an entropy H d logit = -p (ln p + H) / T.
 //!
-//! Rows whose gradient is zero (masked tokens) cost nothing backward, and a frozen head gets no gradient tensor.
+//! Rows whose gradients are zero (masked tokens) cost nothing backward, and a frozen head gets no gradient tensor.
 
 use super::gemm::{Mat, MatMut, Threads, matmul};
 use super::host::{elements, output, tensor, view};
@@ -12,22 +13,21 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape
 use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
-/// What the forward pass leaves per row.
-#[derive(Default)]
-pub(super) struct Rows {
+/// What the forward pass keeps per row for the way back.
+struct Rows {
     /// Log of the sum of exponentials of the scaled logits.
-    pub(super) lse: Vec<f32>,
+    lse: Vec<f32>,
     /// Entropy in nats.
-    pub(super) entropy: Vec<f32>,
+    entropy: Vec<f32>,
 }
 
-/// hidden `(R, H)`, head `(V, H)`; targets are checked by the caller. The head is the second argument of the operation,
-/// or `frozen`.
+/// hidden `(R, H)`, head `(V, H)`; the result is `(2, R)`: log-probabilities, then entropies. Targets are checked by the
+/// caller. The head is the second argument of the operation, or `frozen`.
 pub(super) struct TokenLogps {
-    pub(super) targets: Vec<u32>,
-    pub(super) temperature: f32,
-    pub(super) kept: Arc<OnceLock<Rows>>,
-    pub(super) frozen: Option<Arc<Quantized>>,
+    targets: Vec<u32>,
+    temperature: f32,
+    kept: OnceLock<Rows>,
+    frozen: Option<Arc<Quantized>>,
 }
 
 /// The output head, `(V, H)`.
@@ -197,12 +197,27 @@ multiversion! {
     }
 }
 
+multiversion! {
+    /// The same with the gradient of the entropy: logits -> `-p (weight + by_entropy (ln p + entropy))`.
+    fn with_entropy(logits: &mut [f32], lse: f32, weight: f32, by_entropy: f32, entropy: f32) {
+        for x in logits.iter_mut() {
+            let logp = *x - lse;
+            *x = -exp::<FMA>(logp) * madd::<FMA>(by_entropy, logp + entropy, weight);
+        }
+    }
+}
+
 impl TokenLogps {
+    pub(super) fn new(targets: &[u32], temperature: f64, frozen: Option<Arc<Quantized>>) -> Self {
+        TokenLogps { targets: targets.to_vec(), temperature: temperature as f32, kept: OnceLock::new(), frozen }
+    }
+
     fn forward(&self, x: &[f32], width: usize, vocabulary: usize, head: Head) -> Result<(CpuStorage, Shape)> {
         let count = self.targets.len();
         let size = chunk_rows(vocabulary);
         let mut logits = vec![0f32; size.min(count) * vocabulary];
-        let mut logps = vec![0f32; count];
+        let mut out = vec![0f32; 2 * count];
+        let logps = &mut out[..count];
         let mut kept = Rows { lse: vec![0.; count], entropy: vec![0.; count] };
         for from in (0..count).step_by(size) {
             let to = (from + size).min(count);
@@ -215,11 +230,12 @@ impl TokenLogps {
                 *logp = logits[*target as usize] - *lse;
             });
         }
+        out[count..].copy_from_slice(&kept.entropy);
         let _ = self.kept.set(kept); // set once: an operation runs forward once
-        output(logps, count)
+        output(out, (2, count))
     }
 
-    /// Gradients of the hidden states and of a dense head, each when wanted.
+    /// Gradients of the hidden states and of a dense head, each when wanted; g `(2, R)`.
     fn backward(
         &self,
         x: &Tensor,
@@ -234,7 +250,8 @@ impl TokenLogps {
         let (xs, gs) = (view(x)?, view(&g)?);
         let mut dx = x.track_op().then(|| vec![0f32; xs.len()]);
         let mut dw = trained.then(|| vec![0f32; vocabulary * width]);
-        let active: Vec<usize> = (0..count).filter(|&r| gs[r] != 0.).collect();
+        let (gs, ge) = gs.split_at(count);
+        let active: Vec<usize> = (0..count).filter(|&r| gs[r] != 0. || ge[r] != 0.).collect();
         let size = chunk_rows(vocabulary);
         let most = size.min(active.len());
         let (mut logits, mut part) = (vec![0f32; most * vocabulary], vec![0f32; most * width]);
@@ -248,7 +265,10 @@ impl TokenLogps {
             head.logits(part, width, self.temperature, logits)?;
             logits.par_chunks_exact_mut(vocabulary).zip(rows).with_min_len(8).for_each(|(logits, &r)| {
                 let weight = gs[r] / self.temperature;
-                negative_probabilities(logits, kept.lse[r], weight);
+                match ge[r] / self.temperature {
+                    0. => negative_probabilities(logits, kept.lse[r], weight),
+                    by_entropy => with_entropy(logits, kept.lse[r], weight, by_entropy, kept.entropy[r]),
+                }
                 logits[self.targets[r] as usize] += weight;
             });
             if let Some(dx) = &mut dx {
@@ -310,9 +330,9 @@ pub(super) fn piecewise(hidden: &Tensor, head: &Weight) -> bool {
     !trained && hidden.elem_count() > 0 && (super::composed::only() || !hidden.device().is_cpu())
 }
 
-/// The same from candle's operations, on any device, for a head without gradient: pieces of rows forward, and again
-/// backward.
-pub(super) fn frozen(hidden: &Tensor, head: &Weight, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
+/// The same `(2, R)` from candle's operations, on any device, for a head without gradient: pieces of rows forward, and
+/// again backward.
+pub(super) fn frozen(hidden: &Tensor, head: &Weight, targets: &[u32], temperature: f64) -> Result<Tensor> {
     let (x, vocabulary) = (hidden.detach(), head.dims()[0]);
     let device = x.device().clone();
     let targets = Tensor::new(targets, &device)?.unsqueeze(1)?; // (R, 1)
@@ -331,22 +351,32 @@ pub(super) fn frozen(hidden: &Tensor, head: &Weight, targets: &[u32], temperatur
         entropies.push((log - (product / sum)?)?);
         sums.push(lse);
     }
-    let (logps, lse) = (Tensor::cat(&logps, 0)?.squeeze(1)?, Tensor::cat(&sums, 0)?);
-    let entropy = Tensor::cat(&entropies, 0)?.squeeze(1)?;
-    let logps = known("token-logps", hidden, logps, move |x, g| {
-        let (w, g) = (pieces.weights(x)?, (g.unsqueeze(1)? / pieces.temperature)?); // g (R, 1)
+    let (lse, entropy) = (Tensor::cat(&sums, 0)?, Tensor::cat(&entropies, 0)?); // (R, 1)
+    let both = Tensor::cat(&[&Tensor::cat(&logps, 0)?, &entropy], 0)?.reshape((2, hidden.dim(0)?))?;
+    known("token-logps", hidden, both, move |x, g| {
+        let g = (g.to_dtype(DType::F32)? / pieces.temperature)?;
+        let (g, by_entropy) = (g.get(0)?.unsqueeze(1)?, g.get(1)?.unsqueeze(1)?); // (R, 1)
+        // Most losses look at log-probabilities alone.
+        let entropies = by_entropy.abs()?.sum_all()?.to_scalar::<f32>()? != 0.;
+        let w = pieces.weights(x)?;
         let mut dx = Vec::new();
         for (from, count) in pieces.cuts(x.dim(0)?) {
             let logits = pieces.logits(x, &w, from, count)?;
-            let g = g.narrow(0, from, count)?.contiguous()?;
-            let p = logits.broadcast_sub(&lse.narrow(0, from, count)?)?.exp()?;
-            let dlogits = p.broadcast_mul(&g.neg()?)?;
+            let part = |rows: &Tensor| rows.narrow(0, from, count)?.contiguous();
+            let g = part(&g)?;
+            let logp = logits.broadcast_sub(&part(&lse)?)?;
+            let dlogits = logp.exp()?;
+            let dlogits = if entropies {
+                let slope = logp.broadcast_add(&part(&entropy)?)?.broadcast_mul(&part(&by_entropy)?)?;
+                (dlogits * slope.broadcast_add(&g)?)?.neg()?
+            } else {
+                dlogits.broadcast_mul(&g.neg()?)?
+            };
             let dlogits = dlogits.scatter_add(&pieces.targets.narrow(0, from, count)?, &g, 1)?;
             dx.push(dlogits.to_dtype(x.dtype())?.matmul(&w)?);
         }
         Tensor::cat(&dx, 0)
-    })?;
-    Ok((logps, entropy))
+    })
 }
 
 /// Rows of logits that are made a piece at a time.

@@ -279,8 +279,8 @@ pub fn embedding(ids: &[u32], table: &Tensor) -> Result<Tensor> {
 /// Log-probability of each target and entropy of each distribution, from hidden states and the output head.
 ///
 /// hidden `(R, H)`, head `(V, H)` dense or quantized, targets of length R; returns (log-probabilities `(R)`, entropies
-/// `(R)`, the latter without gradient), both f32, of `softmax(hidden @ head.T / temperature)`. At most 128 rows of logits
-/// exist at a time, in f32 on the CPU; on other devices with a frozen head.
+/// `(R)` in nats), both f32 with gradients, of `softmax(hidden @ head.T / temperature)`. At most 128 rows of logits exist
+/// at a time, in f32 on the CPU; on other devices with a frozen head.
 pub fn head_logps(hidden: &Tensor, head: &Weight, targets: &[u32], temperature: f64) -> Result<(Tensor, Tensor)> {
     let dims = head.dims();
     let (count, width) = hidden.dims2()?;
@@ -295,27 +295,19 @@ pub fn head_logps(hidden: &Tensor, head: &Weight, targets: &[u32], temperature: 
         bail!("token_logps: the temperature must be positive and finite, got {temperature}")
     }
     check_ids("token_logps", targets, vocabulary)?;
-    let kept = Arc::new(OnceLock::<logps::Rows>::new());
-    let op = |frozen| logps::TokenLogps {
-        targets: targets.to_vec(),
-        temperature: temperature as f32,
-        kept: kept.clone(),
-        frozen,
-    };
-    let logps = match head {
+    let op = |frozen| logps::TokenLogps::new(targets, temperature, frozen);
+    let both = match head {
         Weight::Dense(w) if fused(&[hidden, w]) && count > 0 => {
             hidden.contiguous()?.apply_op2(&w.contiguous()?, op(None))?
         }
         Weight::Quant(w) if fused(&[hidden]) && count > 0 => hidden.contiguous()?.apply_op1(op(Some(w.clone())))?,
-        frozen if logps::piecewise(hidden, frozen) => return logps::frozen(hidden, frozen, targets, temperature),
+        frozen if logps::piecewise(hidden, frozen) => logps::frozen(hidden, frozen, targets, temperature)?,
         other => {
             let w = other.to_dense()?.to_device(hidden.device())?.to_dtype(hidden.dtype())?;
             return composed::token_logps(hidden, &w, targets, temperature);
         }
     };
-    let Some(rows) = kept.get() else { bail!("token_logps: the forward pass did not run") };
-    let entropy = Tensor::new(rows.entropy.as_slice(), hidden.device())?;
-    Ok((logps, entropy))
+    Ok((both.get(0)?, both.get(1)?))
 }
 
 /// [`head_logps`] for a dense head `(V, H)`, which gets a gradient where it tracks one.

@@ -1,0 +1,76 @@
+//! What comes of a plan: each of the twenty joint plans is driven out for 4 s from the moment of a frame that the
+//! simulator made ([`roll`]), and scored twice, by the driving score of these seconds ([`driving`]) and by the PDM score of
+//! the driven poses among the traffic that the expert met ([`scene`]). A pure function of the record.
+//!
+//! Numbers: `eval/LOG.md`, "What comes of plans".
+
+pub mod driving;
+pub mod restore;
+pub mod roll;
+pub mod scene;
+
+pub use restore::{MomentError, place, restore};
+
+use ::scene::{MetaAction, Trajectory};
+use data::Sample;
+use rewards::{
+    Outcome, Outcomes,
+    pdm::{Compat, Filter, MetricCache, PdmError, Proposal, Scores, Version, Workspace, score_batch},
+};
+use roll::{Recorded, Rolled, roll};
+use sim::moment::ExpertDrive;
+
+/// What comes of every plan from the moment of a record on.
+///
+/// # Errors
+/// The record is not of the simulator, or of another version of it.
+pub fn of_sample(sample: &Sample) -> Result<Outcomes, MomentError> {
+    let (drive, recorded) = restore(sample)?;
+    of_moment(&drive, &recorded).ok_or_else(|| MomentError::NoRoute(sample.id.clone()))
+}
+
+/// The same from the moment that a drive stands at, with the expert's drive from there on. `None` when ego has no route.
+pub fn of_moment(drive: &ExpertDrive, recorded: &Recorded) -> Option<Outcomes> {
+    let plans: Vec<MetaAction> = MetaAction::all().collect();
+    let rolled: Vec<Rolled> = plans.iter().map(|&plan| roll(recorded, plan)).collect::<Option<_>>()?;
+    let mut outcomes = driving::outcomes(&rolled, &recorded.rolled);
+    // Without a scene that the scorer accepts there are no PDM scores.
+    let pdms = scene::scene(drive, recorded).and_then(|scene| pdms(&scene, &rolled).ok());
+    for (i, outcome) in outcomes.iter_mut().enumerate() {
+        let said = plans[i].path;
+        // A drive that is too slow to show the turn it begins is no other path.
+        outcome.as_said = said == rolled[i].action.path || said == recorded.rolled.action.path;
+        outcome.pdms = pdms.as_ref().and_then(|scores| scores.get(i).copied());
+    }
+    Some(Outcomes::new(|plan| plans.iter().position(|p| *p == plan).map_or_else(Outcome::default, |i| outcomes[i])))
+}
+
+/// PDM scores of some drives from the moment of a scene, each in `[0, 1]`: EPDMS without extended comfort.
+///
+/// 1. What the expert does is excused: beyond the human-penalty filter, which excuses zeros, also half a point of driving
+///    direction, as where it goes around something.
+/// 2. A drive that ended in a collision has 0: the simulator's car stops at what it hits, and its poses then show none.
+///
+/// # Errors
+/// The scorer does not accept the scene.
+pub fn pdms(scene: &::scene::world::Scene, rolled: &[Rolled]) -> Result<Vec<f64>, PdmError> {
+    // Masked progress would be 0 for everyone where the expert is excused.
+    let compat = Compat { raw_progress: true, ..Compat::fixed() };
+    let cache = MetricCache::new(scene, Version::V2, compat)?;
+    let ego = cache.ground.ego.pose;
+    let plan = |rolled: &Rolled| {
+        let poses = rolled.ego.iter().skip(5).step_by(5).map(|e| scene::axle(e[0], e[1], e[2]).into_frame(ego));
+        Trajectory::half_second(poses.collect())
+    };
+    let plans: Vec<Trajectory> = rolled.iter().map(plan).collect();
+    let proposals: Vec<Proposal> = plans.iter().map(Proposal::alone).collect();
+    let mut scores = Vec::new();
+    score_batch(&cache, &cache.log_replay, &proposals, Filter::Human, &mut Workspace::default(), &mut scores)?;
+    let excused = cache.log_replay.human.map_or(1.0, |human| if human.ddc > 0.0 { human.ddc } else { 1.0 });
+    let total = |(score, rolled): (&Scores, &Rolled)| match rolled.crashed() {
+        true => 0.0,
+        false if score.ddc < 1.0 => (score.total / excused).min(1.0),
+        false => score.total,
+    };
+    Ok(scores.iter().zip(rolled).map(total).collect())
+}
