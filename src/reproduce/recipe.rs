@@ -7,6 +7,7 @@
 use crate::{
     error::{Failure, Result, io_at},
     settings::{Draft, Settings, nearest::nearest},
+    train::grpo::judge::{self, Judge},
 };
 use eval::reproduction::{About, ArmName, Claim, Size};
 use serde::Deserialize;
@@ -178,6 +179,7 @@ impl Recipe {
         let text = toml::to_string(&table).map_err(|e| wrong(&e))?;
         let recipe: Recipe = Value::Table(table).try_into().map_err(|e: toml::de::Error| wrong(&e))?;
         recipe.check().map_err(|message| wrong(&message))?;
+        recipe.try_out()?;
         Ok((recipe, text))
     }
 
@@ -232,6 +234,21 @@ impl Recipe {
         Ok(())
     }
 
+    /// Resolves the settings of every arm and reads every reward, before any frame is made.
+    fn try_out(&self) -> Result<()> {
+        self.settings(&self.base.settings, &[])?;
+        for (name, text) in &self.rewards {
+            Judge::named(name, text, 1)?;
+        }
+        for arm in &self.arms {
+            self.settings(&arm.settings, &[]).map_err(|e| e.context(format!("arm {}", arm.id)))?;
+            if let Some(reward) = arm.reward.as_ref().filter(|reward| !self.rewards.contains_key(*reward)) {
+                judge::text(reward).map_err(|e| e.context(format!("arm {}", arm.id)))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Training frames of the largest size.
     pub fn train_frames(&self) -> usize {
         self.sizes.iter().map(|size| size.frames).max().unwrap_or(0)
@@ -273,7 +290,10 @@ impl Arm {
 }
 
 fn parse(name: &str, text: &str) -> Result<Table> {
-    text.parse().map_err(|e: toml::de::Error| Failure::usage(format!("{name}: {}", e.to_string().trim())))
+    text.parse().map_err(|e: toml::de::Error| {
+        Failure::usage(format!("{name}: {}", e.to_string().trim()))
+            .hint("eval/reproductions holds a recipe that can be read")
+    })
 }
 
 /// Lays a table over another, table by table.
@@ -299,21 +319,13 @@ mod tests {
         Ok(Recipe::load("alphadrive", true, Some(file.path()))?.0)
     }
 
-    /// Every built-in recipe, full and quick, with settings and rewards that exist.
+    /// Every built-in recipe, full and quick; loading resolves all settings and rewards.
     #[test]
     fn built_in_recipes_are_whole() {
         for name in Recipe::names() {
             for quick in [false, true] {
                 let (recipe, _) = Recipe::load(name, quick, None).unwrap();
-                recipe.settings(&recipe.base.settings, &[]).unwrap();
-                for arm in &recipe.arms {
-                    recipe.settings(&arm.settings, &[]).unwrap();
-                    let Some(reward) = &arm.reward else { continue };
-                    match recipe.rewards.get(reward) {
-                        Some(text) => drop(rewards::Recipe::parse(reward, text).unwrap()),
-                        None => drop(rewards::Recipe::named(reward).unwrap()),
-                    }
-                }
+                assert!(!recipe.arms.is_empty() && !recipe.claims.is_empty());
             }
         }
     }
@@ -330,6 +342,10 @@ mod tests {
             ("[[arm]]\nid = \"a/b\"\nlabel = \"a\"\nfrom = \"base\"\nverb = \"sft\"", "part of a path"),
             ("[[arm]]\nid = \"a\"\nlabel = \"a\"\nfrom = \"base\"\nverb = \"grpo\"", "grpo needs a reward"),
             ("[[arm]]\nid = \"a\"\nlabel = \"a\"\nfrom = \"base\"\nverb = \"sft\"", "which is no arm"),
+            ("[settings.grpo]\nlearning_rate = nan", "grpo.learning_rate is nan"),
+            ("[base.settings.sft]\nmax_stps = 1", "unknown setting sft.max_stps"),
+            ("[rewards]\nexact = '''[[reward]]\nterms = [\"nope\"]'''", "recipe exact"),
+            ("seeds = [1", "unclosed array"),
         ] {
             let failure = with(over).unwrap_err();
             assert_eq!(failure.kind.exit_code(), 2, "{over}");

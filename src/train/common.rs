@@ -1,8 +1,13 @@
 //! What every trainer makes of its settings, and says, in the same way.
 
-use super::schedule::{Schedule, ScheduleOptions, SchedulerKwargs, SchedulerType};
+use super::{
+    auxiliary::Head,
+    schedule::{Schedule, ScheduleOptions, SchedulerKwargs, SchedulerType},
+    snapshot::{self, Saved},
+};
 use crate::{
-    error::Result,
+    error::{Failure, Result},
+    policy::Planner,
     settings::{ClassBalance, LrScheduler},
 };
 use data::balance::Balance;
@@ -64,5 +69,26 @@ pub fn not_finite(tensors: &[String]) -> String {
     match tensors.len().saturating_sub(2) {
         0 => format!("the gradient of {shown} is not finite"),
         more => format!("the gradient of {shown} and {more} more is not finite"),
+    }
+}
+
+/// Why training ends after [`MAX_BAD`] broken steps; `section` is that of the trainer's settings.
+pub fn broken(
+    section: &str,
+    (planner, head): (&Planner, Option<&Head>),
+    (why, ids): (&str, &[String]),
+    saved: &Saved,
+) -> Failure {
+    let samples = ids.join(", ");
+    let failure = Failure::device(format!(
+        "{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {samples}"
+    ));
+    let kept = match &saved.dir {
+        Some(dir) => format!("{} is good; ", dir.display()),
+        None => String::new(),
+    };
+    match snapshot::non_finite(planner, head, true) {
+        Ok(Some(name)) => failure.hint(format!("{name} of the model holds a NaN or an infinity: start from another")),
+        _ => failure.hint(format!("{kept}lower {section}.learning_rate or look at the named samples")),
     }
 }

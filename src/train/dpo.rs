@@ -168,26 +168,14 @@ impl<'a> Trainer<'a> {
             if let Some(why) = &report.skipped {
                 progress.note(&format!("step {step} skipped: {why}; samples {}", report.ids.join(", ")));
                 if self.state.bad_in_a_row >= MAX_BAD {
-                    return Err(self.broken(why, &report.ids, &saved));
+                    let model = (self.planner, None);
+                    return Err(common::broken("dpo", model, (why, &report.ids), &saved));
                 }
             }
             if last || step.is_multiple_of(dpo.save_steps as u64) {
                 self.save(run, progress, &mut metrics, &mut saved, last)?;
             }
         }
-    }
-
-    /// Why training ends after too many broken steps.
-    fn broken(&self, why: &str, ids: &[String], saved: &Saved) -> Failure {
-        let kept = match &saved.dir {
-            Some(dir) => format!("{} is good; ", dir.display()),
-            None => String::new(),
-        };
-        Failure::device(format!(
-            "{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {}",
-            ids.join(", ")
-        ))
-        .hint(format!("{kept}lower dpo.learning_rate or look at the named samples"))
     }
 
     /// Saves unless this step is saved already. A failure ends training when it `must` succeed or keeps happening.

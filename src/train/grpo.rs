@@ -31,6 +31,7 @@ use super::{
     adamw::{AdamW, Outcome},
     checkpoint::Checkpoint,
     clip::{Gradients, clip_coefficient},
+    common::{self, MAX_BAD},
     examples::Recipe,
     features::{self, Features},
     metrics::Metrics,
@@ -58,9 +59,6 @@ use health::Health;
 use judge::Judge;
 use report::Told;
 use rollout::{Answer, Group, Prompt, Sampling};
-
-/// Skipped steps in a row after which training stops.
-const MAX_BAD: u32 = 5;
 
 /// A training run in memory.
 pub struct Trainer<'a> {
@@ -209,26 +207,14 @@ impl<'a> Trainer<'a> {
             if let Some(why) = &report.skipped {
                 progress.note(&format!("step {step} skipped: {why}; samples {}", report.ids.join(", ")));
                 if self.state.bad_in_a_row >= MAX_BAD {
-                    return Err(self.broken(why, &report.ids, &saved));
+                    let model = (self.planner, None);
+                    return Err(common::broken("grpo", model, (why, &report.ids), &saved));
                 }
             }
             if last || step.is_multiple_of(grpo.save_steps as u64) {
                 self.save(run, progress, &mut told, &mut saved, last)?;
             }
         }
-    }
-
-    /// Why training ends after too many broken steps.
-    fn broken(&self, why: &str, ids: &[String], saved: &Saved) -> Failure {
-        let kept = match &saved.dir {
-            Some(dir) => format!("{} is good; ", dir.display()),
-            None => String::new(),
-        };
-        Failure::device(format!(
-            "{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {}",
-            ids.join(", ")
-        ))
-        .hint(format!("{kept}lower grpo.learning_rate or look at the named samples"))
     }
 
     /// Saves unless this step is saved already. A failure ends training when it `must` succeed or keeps happening.
@@ -334,7 +320,7 @@ impl<'a> Trainer<'a> {
         let clip = clip_coefficient(report.grad_norm, grpo.max_grad_norm);
         Ok(match self.optimizer.step(&gradients, report.lr, if clip.is_finite() { clip } else { 1.0 })? {
             Outcome::Stepped => None,
-            Outcome::Refused { tensors } => Some(super::common::not_finite(&tensors)),
+            Outcome::Refused { tensors } => Some(common::not_finite(&tensors)),
         })
     }
 

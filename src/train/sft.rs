@@ -198,30 +198,13 @@ impl<'a> Trainer<'a> {
             if let Some(why) = &report.skipped {
                 progress.note(&format!("step {step} skipped: {why}; samples {}", report.ids.join(", ")));
                 if self.state.bad_in_a_row >= MAX_BAD {
-                    return Err(self.broken(why, &report.ids, &saved));
+                    let model = (self.planner, self.head.as_ref());
+                    return Err(common::broken("sft", model, (why, &report.ids), &saved));
                 }
             }
             if last || step.is_multiple_of(self.settings.sft.save_steps as u64) {
                 self.save(run, progress, &mut metrics, &mut saved, last)?;
             }
-        }
-    }
-
-    /// Why training ends after too many broken steps.
-    fn broken(&self, why: &str, ids: &[String], saved: &Saved) -> Failure {
-        let samples = ids.join(", ");
-        let failure = Failure::device(format!(
-            "{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {samples}"
-        ));
-        let kept = match &saved.dir {
-            Some(dir) => format!("{} is good; ", dir.display()),
-            None => String::new(),
-        };
-        match snapshot::non_finite(self.planner, self.head.as_ref(), true) {
-            Ok(Some(name)) => {
-                failure.hint(format!("{name} of the model holds a NaN or an infinity: start from another"))
-            }
-            _ => failure.hint(format!("{kept}lower sft.learning_rate or look at the named samples")),
         }
     }
 

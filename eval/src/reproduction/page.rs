@@ -12,7 +12,7 @@ const EXTRA: &str = "
 .chart.small .value{fill:var(--dim);font-size:11px;text-anchor:end}
 .key{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:13px;color:var(--dim);margin:4px 0}
 .key i{display:inline-block;width:18px;height:4px;border-radius:2px;margin-right:6px;vertical-align:middle}
-.claims td{white-space:normal}.claims td:nth-child(2){min-width:230px}.claims td:last-child{text-align:left}
+.claims td{white-space:normal}.claims td:nth-child(3),.claims td:nth-child(4){white-space:nowrap}.claims td:nth-child(2){min-width:230px}.claims td:last-child{text-align:left}
 .claims svg{display:block;width:230px;height:20px}.claims .zero{stroke:var(--dim)}.claims .paper{fill:none;stroke:rgb(var(--bad));stroke-width:2}
 .claims .ours{stroke:var(--accent);stroke-width:4;stroke-linecap:round;opacity:.6}.claims circle{fill:var(--accent)}
 .group td{color:var(--dim);font-weight:600;padding-top:14px}

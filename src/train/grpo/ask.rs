@@ -6,13 +6,11 @@ use super::{
     rollout::{self, Prompt, Sampling},
     setup,
 };
-use crate::{error::Result, policy::Planner, settings::Grpo, vlm::sampling::SamplingParams};
+use crate::{error::Result, policy::Planner, settings::Grpo, train::common::EVAL_LIMIT, vlm::sampling::SamplingParams};
 use data::Sample;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Held-out samples that an evaluation looks at.
-const LIMIT: usize = 128;
 /// Samples asked at a time.
 const BATCH: usize = 8;
 
@@ -39,7 +37,7 @@ pub(super) fn evaluate(
     let params = SamplingParams::default(); // greedy
     let sampling = Sampling { generations: 1, params, ..setup::sampling(grpo) };
     let mut asked = Asked::default();
-    for batch in samples[..samples.len().min(LIMIT)].chunks(BATCH) {
+    for batch in samples[..samples.len().min(EVAL_LIMIT)].chunks(BATCH) {
         if !go_on() {
             return Ok(None);
         }
