@@ -1,7 +1,7 @@
 //! What can drive: one file per policy. So far the vision-language planner: where its files are ([`source`]), what
 //! belongs together ([`planner`]; without the weights [`language`]), asking it ([`ask`]), the exact probability of every label ([`choices`]), both with the
 //! plan that was written ([`planned`]) and a whole set of records ([`evaluate`]), at the wheel in the simulator ([`drive`]). [`frames`] finds the pictures that a
-//! user means, [`whole`] is a planner on its way to a file.
+//! user means, [`eyes`] lends a planner's vision tower to trajectory branches, [`whole`] is a planner on its way to a file.
 
 pub mod ask;
 pub mod card;
@@ -9,6 +9,7 @@ pub mod choices;
 pub mod digest;
 pub mod drive;
 pub mod evaluate;
+pub mod eyes;
 pub mod frames;
 pub mod fresh;
 pub mod language;

@@ -4,6 +4,7 @@
 //! (`section!` in [`knob`]). Below this module nothing checks ranges again. To add a setting: one field. To add a
 //! section: one `section!`, one field of [`Settings`], one line in each of its two lists.
 
+mod branches;
 mod dpo;
 pub mod draft;
 mod grpo;
@@ -12,6 +13,7 @@ pub mod nearest;
 mod sft;
 mod source;
 
+pub use branches::{Il, Pair, PairMode, Threshold, Trajectory};
 pub use dpo::{Dpo, PairLoss};
 pub use draft::{Draft, Origin, Origins};
 pub use grpo::{Aggregation, Grpo, ImportanceSamplingLevel, ImportanceSamplingMode, LossType, ScaleRewards};
@@ -42,6 +44,12 @@ pub struct Settings {
     pub grpo: Grpo,
     /// Direct preference optimisation.
     pub dpo: Dpo,
+    /// Sizes of the trajectory branches.
+    pub trajectory: Trajectory,
+    /// The imitation head.
+    pub il: Il,
+    /// Imitation and reinforcement side by side.
+    pub pair: Pair,
 }
 
 /// Settings that a resumed run may change: they do not touch what is computed (on another device it rounds differently).
@@ -62,6 +70,12 @@ const FREE_ON_RESUME: &[&str] = &[
     "dpo.save_total_limit",
     "dpo.logging_steps",
     "dpo.eval_steps",
+    "il.save_steps",
+    "il.save_total_limit",
+    "il.logging_steps",
+    "pair.save_steps",
+    "pair.save_total_limit",
+    "pair.logging_steps",
 ];
 
 /// A setting that differs between two trees.
@@ -78,7 +92,19 @@ pub struct Difference {
 impl Settings {
     /// The sections in the order of the file.
     pub fn sections(&self) -> Vec<&dyn Section> {
-        vec![&self.model, &self.data, &self.lora, &self.sft, &self.auxiliary, &self.augment, &self.grpo, &self.dpo]
+        vec![
+            &self.model,
+            &self.data,
+            &self.lora,
+            &self.sft,
+            &self.auxiliary,
+            &self.augment,
+            &self.grpo,
+            &self.dpo,
+            &self.trajectory,
+            &self.il,
+            &self.pair,
+        ]
     }
 
     fn sections_mut(&mut self) -> Vec<&mut dyn Section> {
@@ -91,6 +117,9 @@ impl Settings {
             &mut self.augment,
             &mut self.grpo,
             &mut self.dpo,
+            &mut self.trajectory,
+            &mut self.il,
+            &mut self.pair,
         ]
     }
 
@@ -154,11 +183,13 @@ impl Settings {
 
     /// Rules across settings.
     fn check(&self) -> Result<()> {
-        let Settings { model, data, sft, auxiliary, grpo, dpo, .. } = self;
+        let Settings { model, data, sft, auxiliary, grpo, dpo, il, pair, .. } = self;
         let steps = [
             ("sft", sft.warmup_steps, sft.max_steps),
             ("grpo", grpo.warmup_steps, Some(grpo.max_steps)),
             ("dpo", dpo.warmup_steps, dpo.max_steps),
+            ("il", il.warmup_steps, Some(il.max_steps).filter(|steps| *steps > 0)),
+            ("pair", pair.warmup_steps, Some(pair.max_steps)),
         ];
         for (section, warmup, max) in steps {
             if let Some(max) = max.filter(|max| warmup > *max) {
@@ -183,6 +214,7 @@ impl Settings {
             return Err(Failure::usage(message).hint(format!("use model.train=full or vision, or {key}=0")));
         }
         grpo.check()?;
+        pair.check()?;
         let evaluated = [("sft", sft.eval_steps), ("grpo", grpo.eval_steps), ("dpo", dpo.eval_steps)];
         if let Some((section, steps)) = evaluated.into_iter().find_map(|(s, steps)| Some((s, steps?)))
             && data.val.is_empty()

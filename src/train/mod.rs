@@ -4,6 +4,7 @@ pub mod adamw;
 pub mod augment;
 pub mod auxiliary;
 pub mod bend;
+pub mod branches;
 pub mod checkpoint;
 pub mod clip;
 pub mod common;

@@ -113,14 +113,26 @@ impl<N> Branch<N> {
         &self.frozen
     }
 
-    /// Writes the parameters and further tensors to one safetensors file, in one step.
-    pub(crate) fn save(&self, path: &Path, more: &[(&str, &Tensor)]) -> Result<()> {
-        let mut tensors: BTreeMap<String, Tensor> =
-            self.vars.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect();
+    /// The parameters and further tensors as one safetensors file.
+    ///
+    /// # Errors
+    /// Exit 4 naming a tensor that is not finite.
+    pub(crate) fn bytes(&self, more: &[(&str, &Tensor)]) -> Result<Vec<u8>> {
+        let mut tensors = BTreeMap::new();
+        for (name, var) in &self.vars {
+            let tensor = var.as_detached_tensor();
+            if !tensor.abs()?.sum_all()?.to_vec0::<f32>()?.is_finite() {
+                return Err(Failure::device(format!("{name} holds a NaN or an infinity, so it is not written")));
+            }
+            tensors.insert(name.clone(), tensor);
+        }
         tensors.extend(more.iter().map(|(name, tensor)| (name.to_string(), (*tensor).clone())));
-        let bytes =
-            safetensors::serialize(&tensors, None).map_err(|e| Failure::data(format!("{}: {e}", path.display())))?;
-        write_atomic(&RealFs, path, &bytes)
+        safetensors::serialize(&tensors, None).map_err(|e| Failure::data(format!("{e}")))
+    }
+
+    /// Writes [`Branch::bytes`] to a file, in one step.
+    pub(crate) fn save(&self, path: &Path, more: &[(&str, &Tensor)]) -> Result<()> {
+        write_atomic(&RealFs, path, &self.bytes(more)?)
     }
 
     /// Reads the parameters that [`Branch::save`] wrote; the opened file, for further tensors.

@@ -25,6 +25,7 @@ use crate::{
     },
 };
 use candle_core::{D, DType, Device, Tensor, Var};
+use candle_nn::ops::log_softmax;
 use scene::{Pose, Trajectory};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -37,6 +38,8 @@ use std::{
 const FOCAL: f64 = 10.0;
 /// Weight of the L1 term.
 const L1: f64 = 8.0;
+/// Deviation of a pose as a drive's density sees it, metres per pose from now.
+const SPREAD: f64 = 0.15;
 /// Share of positives in the focal loss (Lin et al. 2017).
 const ALPHA: f64 = 0.25;
 
@@ -178,6 +181,14 @@ impl IlHead {
         self.branch.save(path, &[("il.anchors", &self.places)])
     }
 
+    /// What [`Self::save`] writes.
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        self.branch.bytes(&[("il.anchors", &self.places)])
+    }
+
     /// Trainable tensors by name.
     pub fn vars(&self) -> &BTreeMap<String, Var> {
         self.branch.vars()
@@ -186,6 +197,20 @@ impl IlHead {
     /// The anchors, K.
     pub fn anchors(&self) -> &[Anchor] {
         &self.anchors
+    }
+
+    /// Takes other anchors, as many.
+    ///
+    /// # Errors
+    /// Another number of anchors.
+    pub fn set_anchors(&mut self, anchors: &[Anchor]) -> Result<()> {
+        if anchors.len() != self.anchors.len() {
+            let (n, k) = (anchors.len(), self.anchors.len());
+            return Err(Failure::data(format!("{n} anchors for {k} modes")));
+        }
+        self.anchors = anchors.to_vec();
+        (self.places, self.queries) = tensors(&self.anchors)?;
+        Ok(())
     }
 
     /// The loss against the driven trajectories, one a frame.
@@ -216,6 +241,37 @@ impl IlHead {
         }
         let total = Tensor::stack(&terms, 0)?.sum_all()?;
         Ok(IlLoss { total, l1, hits: hits as f64 / driven.len() as f64 })
+    }
+}
+
+impl IlHead {
+    /// Log-density of drives, equally many for every frame: of the mode among the modes, and of the poses' places under
+    /// normal distributions around the mode's, up to a constant; `(B G)` with gradient.
+    ///
+    /// # Errors
+    /// Numbers of modes and drives that do not fit the frames; a drive that is not 8 finite poses.
+    pub fn log_density(&self, context: &Context, modes: &[usize], drives: &[Trajectory]) -> Result<Tensor> {
+        let (b, k) = (context.frames(), self.anchors.len());
+        if modes.len() != drives.len() || !drives.len().is_multiple_of(b.max(1)) || modes.iter().any(|m| *m >= k) {
+            let (m, n) = (modes.len(), drives.len());
+            return Err(Failure::data(format!("{m} modes and {n} drives for {b} frames of {k} modes")));
+        }
+        let group = drives.len() / b;
+        let mut said = self.branch.trained().forward(context, &self.places, &self.queries)?;
+        let Some(last) = said.pop() else { return Err(Failure::device("the imitation head has no layers")) };
+        let rows: Vec<u32> = modes.iter().enumerate().map(|(i, mode)| (i / group * k + mode) as u32).collect();
+        let rows = Tensor::new(rows, &Device::Cpu)?;
+        let mut places: Vec<f32> = Vec::with_capacity(drives.len() * 2 * POSES);
+        for drive in drives {
+            places.extend(anchors::places(drive)?.as_flattened().iter().map(|x| *x as f32));
+        }
+        let places = Tensor::from_vec(places, (drives.len(), POSES, 2), &Device::Cpu)?;
+        let precision: Vec<f32> = (1..=POSES).map(|t| (SPREAD * t as f64).recip() as f32).collect();
+        let precision = Tensor::from_vec(precision, (1, POSES, 1), &Device::Cpu)?;
+        let means = last.poses.flatten(0, 1)?.index_select(&rows, 0)?.narrow(2, 0, 2)?;
+        let distance = (places - means)?.broadcast_mul(&precision)?.sqr()?.sum((1, 2))?;
+        let choice = log_softmax(&last.logits, D::Minus1)?.flatten_all()?.index_select(&rows, 0)?;
+        Ok((choice - (distance * 0.5)?)?)
     }
 }
 

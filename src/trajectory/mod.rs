@@ -10,6 +10,7 @@
 pub mod anchors;
 pub(crate) mod blocks;
 pub mod branch;
+pub mod branches;
 pub mod features;
 pub mod geometry;
 pub mod grow;
@@ -23,6 +24,7 @@ pub mod selector;
 pub mod tree;
 
 pub use branch::Shape;
+pub use branches::Branches;
 pub use features::{Context, Ego, Route};
 pub use il::{IlHead, IlOptions};
 pub use intention::Intention;

@@ -103,7 +103,7 @@ pub fn plan(
     let judged = selector.judge(context, &trajectories)?;
     let decide = |(set, judged): (Vec<(Trajectory, Source)>, Vec<Judged>)| {
         let chosen = choose(&judged, threshold);
-        let gain = judged[chosen].scores.pdms() - judged[0].scores.pdms();
+        let gain = judged[chosen].scores.total() - judged[0].scores.total();
         let candidates = set.into_iter().zip(judged);
         let candidates = candidates.map(|((trajectory, source), judged)| Candidate { trajectory, source, judged });
         Decision { chosen, gain, candidates: candidates.collect() }

@@ -212,6 +212,14 @@ impl TreePolicy {
         self.branch.save(path, &[])
     }
 
+    /// What [`Self::save`] writes.
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        self.branch.bytes(&[])
+    }
+
     /// Trainable tensors by name.
     pub fn vars(&self) -> &BTreeMap<String, Var> {
         self.branch.vars()

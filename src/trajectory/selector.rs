@@ -1,15 +1,15 @@
 //! The selector: which of many candidates to drive, from predicted sub-scores.
 //!
 //! Candidates look at each other and at the branch's own memory of the picture; heads predict the sub-scores of the
-//! PDMS and a confidence. `S = NC DAC (5 EP + 5 TTC + 2 C) / 12` of the predictions ranks them. Loss: binary
-//! cross-entropy of each sub-score against the simulated one, and cross-entropy of the confidences against
-//! `softmax(R / 0.05)`, R the simulated PDMS.
+//! EPDMS (without extended comfort) and a confidence. `S = NC DAC DDC TLC (5 EP + 5 TTC + 2 LK + 2 HC) / 14` of the
+//! predictions ranks them. Loss: binary cross-entropy of each sub-score against the simulated one, and cross-entropy of
+//! the confidences against `softmax(R / 0.05)`, R the simulated score.
 //!
 //! The first candidate is the imitation policy's. It is left only for one whose S is larger by more than a threshold;
 //! with an infinite threshold the system is that policy, bit for bit.
 //!
 //! Deviations from the selector of PaIR-Drive (a WoTE-like world model with 9 heads, argmax of one logit):
-//! 1. No latent world model; PDMS sub-scores only, and the rank is their formula, so that a choice can be explained.
+//! 1. No latent world model; sub-scores of one frame only, and the rank is their formula, so that a choice can be explained.
 //! 2. Candidates come in as sines of their poses and as speeds, accelerations and yaw rates, which decide comfort.
 
 use super::{
@@ -37,50 +37,65 @@ const ENCODED: usize = (3 * SINES + 3) * POSES;
 /// Metres that a radian counts as among the sines.
 const HEADING_METRES: f64 = 10.0;
 
-/// Sub-scores of the PDMS, each 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+/// Sub-scores of the EPDMS without extended comfort, each 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SubScores {
     /// No at-fault collision.
     pub nc: f64,
     /// Drivable-area compliance.
     pub dac: f64,
+    /// Driving-direction compliance.
+    pub ddc: f64,
+    /// Traffic-light compliance.
+    pub tlc: f64,
     /// Ego progress.
     pub ep: f64,
     /// Time to collision within bound.
     pub ttc: f64,
-    /// Comfort.
+    /// Lane keeping.
+    pub lk: f64,
+    /// History comfort.
     pub comfort: f64,
 }
 
 /// Number of sub-scores.
-const SUBS: usize = 5;
+const SUBS: usize = 8;
 
 impl SubScores {
-    /// `NC DAC (5 EP + 5 TTC + 2 C) / 12`.
-    pub fn pdms(&self) -> f64 {
-        self.nc * self.dac * (5.0 * self.ep + 5.0 * self.ttc + 2.0 * self.comfort) / 12.0
+    /// Nothing held against it.
+    pub const BEST: SubScores =
+        SubScores { nc: 1.0, dac: 1.0, ddc: 1.0, tlc: 1.0, ep: 1.0, ttc: 1.0, lk: 1.0, comfort: 1.0 };
+
+    /// Names in the order of the fields, as in score tables.
+    pub const NAMES: [&str; SUBS] = ["nc", "dac", "ddc", "tlc", "ep", "ttc", "lk", "hc"];
+
+    /// `NC DAC DDC TLC (5 EP + 5 TTC + 2 LK + 2 HC) / 14`.
+    pub fn total(&self) -> f64 {
+        let weighted = 5.0 * self.ep + 5.0 * self.ttc + 2.0 * self.lk + 2.0 * self.comfort;
+        self.nc * self.dac * self.ddc * self.tlc * weighted / 14.0
     }
 
-    fn row(&self) -> [f64; SUBS] {
-        [self.nc, self.dac, self.ep, self.ttc, self.comfort]
+    /// In the order of [`SubScores::NAMES`].
+    pub fn row(&self) -> [f64; SUBS] {
+        [self.nc, self.dac, self.ddc, self.tlc, self.ep, self.ttc, self.lk, self.comfort]
     }
 
     fn of(row: [f64; SUBS]) -> Self {
-        let [nc, dac, ep, ttc, comfort] = row;
-        SubScores { nc, dac, ep, ttc, comfort }
+        let [nc, dac, ddc, tlc, ep, ttc, lk, comfort] = row;
+        SubScores { nc, dac, ddc, tlc, ep, ttc, lk, comfort }
     }
 }
 
 impl From<&rewards::pdm::Scores> for SubScores {
     fn from(s: &rewards::pdm::Scores) -> Self {
-        SubScores { nc: s.nc, dac: s.dac, ep: s.ep, ttc: s.ttc, comfort: s.comfort }
+        SubScores::of([s.nc, s.dac, s.ddc, s.tlc, s.ep, s.ttc, s.lk, s.comfort])
     }
 }
 
 /// What the selector thinks of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Judged {
-    /// Predicted sub-scores; their PDMS is the rank.
+    /// Predicted sub-scores; their total is the rank.
     pub scores: SubScores,
     /// Confidence that it is the best of its set; all of a set sum to 1.
     pub confidence: f64,
@@ -96,7 +111,7 @@ struct Net {
 
 /// The numbers of the heads: sub-scores, then the confidence.
 struct Said {
-    subs: Tensor,       // (B, M, 5) logits
+    subs: Tensor,       // (B, M, 8) logits
     confidence: Tensor, // (B, M) logits
 }
 
@@ -167,6 +182,14 @@ impl Selector {
         self.branch.save(path, &[])
     }
 
+    /// What [`Self::save`] writes.
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        self.branch.bytes(&[])
+    }
+
     /// Trainable tensors by name.
     pub fn vars(&self) -> &BTreeMap<String, Var> {
         self.branch.vars()
@@ -209,7 +232,7 @@ impl Selector {
                 return Err(Failure::device(format!("candidate {at} has sub-scores outside 0 to 1: {score:?}")));
             }
             targets.extend(row.map(|x| x as f32));
-            ranks.push((score.pdms() / TEMPERATURE) as f32);
+            ranks.push((score.total() / TEMPERATURE) as f32);
         }
         let said = self.branch.trained().forward(context, &encoded(context, candidates)?)?;
         let targets = Tensor::from_vec(targets, said.subs.shape(), &Device::Cpu)?;
@@ -225,7 +248,7 @@ impl Selector {
 
 /// Which candidate to drive: the best S, but the first one unless S is larger than the first's by more than `threshold`.
 pub fn choose(judged: &[Judged], threshold: f64) -> usize {
-    let rank = |at: usize| judged[at].scores.pdms();
+    let rank = |at: usize| judged[at].scores.total();
     let mut best = 0;
     for at in 1..judged.len() {
         if rank(at) > rank(best) {
@@ -270,10 +293,10 @@ mod tests {
     #[test]
     fn the_first_is_left_for_a_clear_gain_only() {
         let of =
-            |ep: f64| Judged { scores: SubScores { nc: 1.0, dac: 1.0, ep, ttc: 1.0, comfort: 1.0 }, confidence: 0.0 };
+            |ep: f64| Judged { scores: SubScores { ep, ..SubScores::BEST }, confidence: 0.0 };
         let judged = [of(0.5), of(0.9), of(0.9), of(0.1)];
-        let gain = judged[1].scores.pdms() - judged[0].scores.pdms();
-        assert!((gain - 5.0 * 0.4 / 12.0).abs() < 1e-12);
+        let gain = judged[1].scores.total() - judged[0].scores.total();
+        assert!((gain - 5.0 * 0.4 / 14.0).abs() < 1e-12);
         assert_eq!((choose(&judged, 0.02), choose(&judged, 0.2), choose(&judged, f64::INFINITY)), (1, 0, 0));
         assert_eq!(choose(&judged[..1], -1.0), 0);
     }

@@ -39,7 +39,7 @@ fn rl_loss(b: &Branches, step: usize, scenes: &[toy::Scene], context: &Context, 
     let leans = vec![None; scenes.len()];
     let trees = b.tree.sample(context, references, &leans, &mut toy::streams(3, step, scenes.len())).unwrap();
     let reward = |(tree, scene): (&reinsman::trajectory::Tree, &toy::Scene)| {
-        tree.trajectories().iter().map(|t| scene.score(t).pdms()).collect()
+        tree.trajectories().iter().map(|t| scene.score(t).total()).collect()
     };
     let rewards: Vec<Vec<f64>> = trees.iter().zip(scenes).map(reward).collect();
     let evaluated = b.tree.evaluate(context, &trees).unwrap();

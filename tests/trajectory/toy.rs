@@ -155,7 +155,7 @@ impl Scene {
         let gentle = speeds.windows(2).all(|v| (-4.3..=2.4).contains(&(v[1] - v[0])))
             && turns.iter().zip(&speeds[1..]).all(|(turn, v)| turn.abs() <= 0.95 && (turn * v).abs() <= 4.89);
         let ep = (before.0 / self.best_progress()).clamp(0.0, 1.0);
-        SubScores { nc, dac, ep, ttc, comfort: if gentle { 1.0 } else { 0.0 } }
+        SubScores { nc, dac, ep, ttc, comfort: if gentle { 1.0 } else { 0.0 }, ..SubScores::BEST }
     }
 }
 

@@ -5,17 +5,19 @@
 //! Numbers: `eval/LOG.md`, "What comes of plans".
 
 pub mod driving;
+pub mod moment;
 pub mod restore;
 pub mod roll;
 pub mod scene;
 
+pub use moment::Moment;
 pub use restore::{MomentError, place, restore};
 
 use ::scene::{MetaAction, Trajectory};
 use data::Sample;
 use rewards::{
     Outcome, Outcomes,
-    pdm::{Compat, Filter, MetricCache, PdmError, Proposal, Scores, Version, Workspace, score_batch},
+    pdm::{PdmError, Workspace},
 };
 use roll::{Recorded, Rolled, roll};
 use sim::moment::ExpertDrive;
@@ -45,32 +47,20 @@ pub fn of_moment(drive: &ExpertDrive, recorded: &Recorded) -> Option<Outcomes> {
     Some(Outcomes::new(|plan| plans.iter().position(|p| *p == plan).map_or_else(Outcome::default, |i| outcomes[i])))
 }
 
-/// PDM scores of some drives from the moment of a scene, each in `[0, 1]`: EPDMS without extended comfort.
+/// PDM scores of some drives from the moment of a scene, each in `[0, 1]`: EPDMS without extended comfort ([`Moment`]).
 ///
-/// 1. What the expert does is excused: beyond the human-penalty filter, which excuses zeros, also half a point of driving
-///    direction, as where it goes around something.
-/// 2. A drive that ended in a collision has 0: the simulator's car stops at what it hits, and its poses then show none.
+/// A drive that ended in a collision has 0: the simulator's car stops at what it hits, and its poses then show none.
 ///
 /// # Errors
 /// The scorer does not accept the scene.
 pub fn pdms(scene: &::scene::world::Scene, rolled: &[Rolled]) -> Result<Vec<f64>, PdmError> {
-    // Masked progress would be 0 for everyone where the expert is excused.
-    let compat = Compat { raw_progress: true, ..Compat::fixed() };
-    let cache = MetricCache::new(scene, Version::V2, compat)?;
-    let ego = cache.ground.ego.pose;
+    let moment = Moment::new(scene)?;
+    let ego = moment.axle();
     let plan = |rolled: &Rolled| {
         let poses = rolled.ego.iter().skip(5).step_by(5).map(|e| scene::axle(e[0], e[1], e[2]).into_frame(ego));
         Trajectory::half_second(poses.collect())
     };
     let plans: Vec<Trajectory> = rolled.iter().map(plan).collect();
-    let proposals: Vec<Proposal> = plans.iter().map(Proposal::alone).collect();
-    let mut scores = Vec::new();
-    score_batch(&cache, &cache.log_replay, &proposals, Filter::Human, &mut Workspace::default(), &mut scores)?;
-    let excused = cache.log_replay.human.map_or(1.0, |human| if human.ddc > 0.0 { human.ddc } else { 1.0 });
-    let total = |(score, rolled): (&Scores, &Rolled)| match rolled.crashed() {
-        true => 0.0,
-        false if score.ddc < 1.0 => (score.total / excused).min(1.0),
-        false => score.total,
-    };
-    Ok(scores.iter().zip(rolled).map(total).collect())
+    let scores = moment.score(&plans, &mut Workspace::default())?;
+    Ok(scores.iter().zip(rolled).map(|(score, rolled)| if rolled.crashed() { 0.0 } else { score.total }).collect())
 }

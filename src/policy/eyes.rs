@@ -1,0 +1,41 @@
+//! A planner's vision tower as the eyes of trajectory branches.
+
+use super::Planner;
+use crate::{
+    error::{Failure, Result},
+    trajectory::branches::Eyes,
+    vlm::{image::Rgb, processor::Pixels},
+};
+use candle_core::{DType, Device, Tensor};
+
+/// Numbers that are kept of the fixed picture.
+const PROBE: usize = 16;
+/// Side of the fixed picture, pixels.
+const SIDE: usize = 128;
+
+/// Tokens `(N, F)` of a picture, f32 on the host, without gradient.
+///
+/// # Errors
+/// A picture that the processor does not accept, device trouble.
+pub fn tokens(planner: &Planner, picture: &Rgb) -> Result<Tensor> {
+    let pixels = planner.encoder.processor.image(picture)?;
+    let Some((values, grids)) = Pixels::concat(&[pixels])? else {
+        return Err(Failure::data("a picture without pixels"));
+    };
+    let features = planner.vlm.frozen()?.encode_images(&values, &grids)?;
+    Ok(features.embeds.detach().to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?)
+}
+
+/// How a planner sees: some numbers of the mean token of a picture of slanted stripes.
+///
+/// # Errors
+/// Device trouble.
+pub fn eyes(planner: &Planner) -> Result<Eyes> {
+    let stripe = |i: usize| {
+        let (x, y, c) = (i / 3 % SIDE, i / 3 / SIDE, i % 3);
+        (x * (2 + c) + y * (5 - c)) as u8
+    };
+    let picture = Rgb::new(SIDE, SIDE, (0..SIDE * SIDE * 3).map(stripe).collect())?;
+    let mean = tokens(planner, &picture)?.mean(0)?.to_vec1::<f32>()?;
+    Ok(Eyes { name: planner.source.base_name(), probe: mean.into_iter().take(PROBE).collect() })
+}
