@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use std::{ffi::OsString, io::Write};
 
 pub mod bench;
+mod branches;
 pub mod chat;
 pub mod completions;
 pub mod config;
@@ -22,7 +23,9 @@ pub mod drive;
 pub mod eval;
 pub mod export;
 pub mod grpo;
+pub mod il;
 pub mod init;
+pub mod pair;
 pub mod parse;
 pub mod plan;
 pub mod reproduce;
@@ -79,6 +82,10 @@ pub enum Verb {
     Grpo(grpo::Args),
     /// Teach a planner which of two answers is better (DPO)
     Dpo(dpo::Args),
+    /// Teach a trajectory head to drive as was driven
+    Il(il::Args),
+    /// Teach trajectories by imitation and reinforcement side by side
+    Pair(pair::Args),
     /// Score a planner on labelled records
     Eval(eval::Args),
     /// Drive a policy through scenarios in the simulator (driving score)
@@ -132,6 +139,8 @@ pub fn run(cli: &Cli) -> Result<()> {
         Verb::Sft(args) => sft::run(args, shared),
         Verb::Grpo(args) => grpo::run(args, shared),
         Verb::Dpo(args) => dpo::run(args, shared),
+        Verb::Il(args) => il::run(args, shared),
+        Verb::Pair(args) => pair::run(args, shared),
         Verb::Eval(args) => eval::run(args, shared),
         Verb::Score(args) => score::run(args, shared),
         Verb::Drive(args) => drive::run(args, shared),

@@ -89,6 +89,11 @@ pub(super) fn resumed(args: &Common, verb: &str) -> Result<Option<PathBuf>> {
 }
 
 pub(super) fn settings(args: &Common, resume: Option<&Path>) -> Result<Settings> {
+    settings_with(args, resume, &[])
+}
+
+/// The same with more settings from a verb's own flags, as `--set` takes them.
+pub(super) fn settings_with(args: &Common, resume: Option<&Path>, more: &[String]) -> Result<Settings> {
     let mut draft = match resume {
         Some(dir) => run::stored_draft(dir)?,
         None => Draft::new(),
@@ -96,7 +101,7 @@ pub(super) fn settings(args: &Common, resume: Option<&Path>) -> Result<Settings>
     if let Some(file) = &args.config {
         draft.file(file)?;
     }
-    for set in &args.set {
+    for set in args.set.iter().chain(more) {
         draft.set(set)?;
     }
     let path = |p: &PathBuf| toml::Value::String(p.display().to_string());
