@@ -49,9 +49,10 @@ fn finished(arm: &str, seed: u64, right: usize, plans: usize) -> Finished {
         seed,
         steps: 7,
         seconds: 2.0,
-        greedy: Log::of("d", (0..FRAMES).map(one)),
+        greedy: Some(Log::of("d", (0..FRAMES).map(one))),
         sampled: Some(Log::of("d", (0..10).map(drawn))),
         blind: None,
+        scores: BTreeMap::new(),
     }
 }
 

@@ -13,7 +13,10 @@ use crate::{
     train::progress::Progress,
 };
 use data::{Content, Image, ReadOptions, Sample, record};
-use sim::families;
+use sim::{
+    driver::Driver,
+    families::{self, Family},
+};
 use std::path::{Path, PathBuf};
 
 /// Records and where they are.
@@ -75,15 +78,24 @@ impl Set {
 }
 
 fn generator(frames: &Frames) -> Result<generate::Recipe> {
+    let families = families(&frames.families)?;
+    let (camera, look) = (camera(&frames.camera)?, Look::Both);
+    let (drivers, seed, pool) = (vec![Driver::Expert], frames.seed, frames.pool);
+    Ok(generate::Recipe { families, drivers, camera, look, seed, pool, questions: false })
+}
+
+/// Scenario families by name.
+///
+/// # Errors
+/// An unknown name, with those that are known.
+pub fn families(names: &[String]) -> Result<Vec<&'static Family>> {
     let find = |name: &String| {
         families::ALL.iter().find(|family| family.name == name).ok_or_else(|| {
             let known: Vec<&str> = families::ALL.iter().map(|f| f.name).collect();
             Failure::usage(format!("unknown scenario family {name:?}")).hint(format!("known are {}", known.join(", ")))
         })
     };
-    let families = frames.families.iter().map(find).collect::<Result<Vec<_>>>()?;
-    let (camera, look) = (camera(&frames.camera)?, Look::Both);
-    Ok(generate::Recipe { families, camera, look, seed: frames.seed, pool: frames.pool, questions: false })
+    names.iter().map(find).collect()
 }
 
 /// The records with their answers dealt anew, so that they tell words and form and nothing about driving; every second

@@ -15,6 +15,7 @@ pub mod asking;
 pub mod base;
 pub mod frames;
 pub mod outcome;
+pub mod pair;
 pub mod recipe;
 pub mod training;
 
@@ -102,7 +103,7 @@ pub fn run(recipe: &Recipe, text: &str, out: &Path, threads: usize, quiet: bool)
 }
 
 /// Writes the recipe down; a folder holds one.
-fn keep(text: &str, out: &Path) -> Result<()> {
+pub(crate) fn keep(text: &str, out: &Path) -> Result<()> {
     let path = out.join("recipe.toml");
     match std::fs::read_to_string(&path) {
         Ok(stored) if stored == text => Ok(()),
@@ -114,6 +115,6 @@ fn keep(text: &str, out: &Path) -> Result<()> {
 }
 
 /// A path as a setting.
-fn setting(path: &Path) -> Value {
+pub(crate) fn setting(path: &Path) -> Value {
     Value::String(path.display().to_string())
 }

@@ -58,9 +58,10 @@ fn read(job: &Job) -> Result<Finished> {
         seed: job.seed,
         steps: result["steps"].as_u64().unwrap_or(0),
         seconds: result["seconds"].as_f64().unwrap_or(0.0),
-        greedy,
+        greedy: Some(greedy),
         sampled: log(Kind::Drawn)?,
         blind: log(Kind::Blind)?,
+        scores: BTreeMap::new(),
     })
 }
 
@@ -129,7 +130,7 @@ fn cards(recipe: &Recipe, set: &Set, jobs: &[Job], finished: &[Finished]) -> Vec
 
 fn said(label: &str, run: &Finished, id: &str) -> Option<Said> {
     let find = |log: &Log| log.entries.iter().find(|entry| entry.id == id).cloned();
-    let entry: Entry = find(&run.greedy)?;
+    let entry: Entry = run.greedy.as_ref().and_then(find)?;
     let reply = entry.replies.first()?;
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for reply in run.sampled.as_ref().and_then(find).iter().flat_map(|entry| &entry.replies) {

@@ -91,7 +91,7 @@ section! {
         /// Children of a node at each of the four levels while it learns; their product is the group size.
         branching: Vec<usize> = vec![4, 2, 2, 1], each("four whole numbers, 1 or more", |n| *n >= 1);
         /// Children at each level when it plans: the likeliest intentions.
-        plan_branching: Vec<usize> = vec![4, 2, 1, 1], each("four whole numbers, 1 to 6", |n| (1..=6).contains(n));
+        plan_branching: Vec<usize> = vec![6, 2, 1, 1], each("four whole numbers, 1 to 6", |n| (1..=6).contains(n));
         /// Drives of a frame that are compared in sequential mode.
         num_generations: usize = 16, count(2, 4096);
         /// Updates on the same trees.
@@ -100,14 +100,22 @@ section! {
         epsilon: f64 = 0.2, number(0.0, 1.0);
         /// Upper clip of the ratio.
         epsilon_high: f64 = 0.28, number(0.0, 10.0);
-        /// Weight of the divergence from the initial, keep-biased policy at the start; it adapts.
+        /// Weight of the divergence from the initial, keep-biased policy.
         beta: f64 = 0.01, number(0.0, 10.0);
+        /// Mean divergence of a decision that beta adapts to: 1.5 times more above it, less below a fifth of it; "none"
+        /// leaves beta as it is. Small ones (0.05) keep the tree from learning anything.
+        kl_target: Option<f64> = None, or_none(above(0.0, 100.0));
         /// Share of a node's advantage that is taken against its parent.
         parent_share: f64 = 0.0, number(0.0, 0.5);
+        /// Leaves are rewarded for what they add as one of so many candidates beside the reference; 0 rewards each with its own
+        /// score, as published, under which a tree learns to keep to good references.
+        best_of: usize = 4, count(0, 4096);
         /// Divide advantages by the deviation of the leaves' rewards (off: Dr. GRPO).
         scale_rewards: bool = true, switch();
         /// Cost of accelerating everywhere as hard as can be, to decide among equals.
         action_cost: f64 = 0.05, number(0.0, 1.0);
+        /// Cost of a leaf that is less comfortable than its reference.
+        comfort_cost: f64 = 0.3, number(0.0, 1.0);
         /// Bonus of a leaf that drives the frame's meta-action.
         consistency: f64 = 0.0, number(0.0, 1.0);
         /// Share of frames whose tree is told the meta-action.

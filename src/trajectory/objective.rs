@@ -258,11 +258,40 @@ pub fn flat_loss(
     Ok(Some(Loss { total, kl: mean_kl, clipped, trees: used }))
 }
 
-/// The next weight of the divergence: 1.5 times more above a mean of 0.05, 1.5 times less below 0.01.
-pub fn adapted_beta(beta: f64, kl: f64) -> f64 {
+/// What each leaf adds as one of `k` candidates beside the reference: the mean, over all choices of `k - 1` other leaves, of
+/// how far it exceeds the best of them and of the reference, `E[max(0, R_i - max(R_ref, R_others))]`.
+///
+/// A selector chooses among the leaves, so what counts is the best of a few, not their mean: rewarding the mean teaches
+/// a tree over good references to keep to them (all leaves alike, nothing more to learn from). The sum over leaves is the
+/// estimate of the gradient of `E[max of k]` with others as baseline (as in pass@k policy optimisation, Walder and
+/// Karkhanis 2025).
+pub fn improvements(rewards: &[f64], reference: f64, k: usize) -> Vec<f64> {
+    let (n, k) = (rewards.len(), k.clamp(1, rewards.len().max(1)));
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|a, b| rewards[*a].total_cmp(&rewards[*b]));
+    let improvement = |i: usize| {
+        let over = |other: f64| (rewards[i] - other.max(reference)).max(0.0);
+        if k == 1 {
+            return over(f64::NEG_INFINITY);
+        }
+        // The largest of k - 1 of the n - 1 others is the one of rank j with probability C(j, k - 2) / C(n - 1, k - 1).
+        let mut weight = 1.0; // C(j, k - 2), up to a factor
+        let (mut sum, mut total) = (0.0, 0.0);
+        for (j, other) in order.iter().filter(|at| **at != i).enumerate().skip(k - 2) {
+            sum += weight * over(rewards[*other]);
+            total += weight;
+            weight *= (j + 1) as f64 / (j + 3 - k) as f64;
+        }
+        sum / total
+    };
+    (0..n).map(improvement).collect()
+}
+
+/// The next weight of the divergence: 1.5 times more above the target, 1.5 times less below a fifth of it.
+pub fn adapted_beta(beta: f64, kl: f64, target: f64) -> f64 {
     let next = match kl {
-        kl if kl > 0.05 => beta * 1.5,
-        kl if kl < 0.01 => beta / 1.5,
+        kl if kl > target => beta * 1.5,
+        kl if kl < target / 5.0 => beta / 1.5,
         _ => beta,
     };
     next.clamp(1e-4, 10.0)
@@ -274,12 +303,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn improvements_are_means_over_all_choices_of_others() {
+        let rewards = [0.3, 0.9, 0.9, 0.1, 0.7, 0.5];
+        for k in 1..=rewards.len() {
+            let found = improvements(&rewards, 0.4, k);
+            for (i, found) in found.iter().enumerate() {
+                let (mut sum, mut sets) = (0.0, 0);
+                for set in 0u32..1 << rewards.len() {
+                    if set.count_ones() as usize == k && set >> i & 1 == 1 {
+                        let others = (0..rewards.len()).filter(|j| *j != i && set >> j & 1 == 1);
+                        let best = others.map(|j| rewards[j]).fold(0.4, f64::max);
+                        sum += (rewards[i] - best).max(0.0);
+                        sets += 1;
+                    }
+                }
+                assert!((found - sum / f64::from(sets)).abs() < 1e-12, "k {k}, leaf {i}: {found}");
+            }
+        }
+        assert!(improvements(&[], 0.5, 3).is_empty());
+    }
+
+    #[test]
     fn ranges_and_beta() {
         assert!(ObjectiveOptions::default().check().is_ok());
         let whole = ObjectiveOptions { parent_share: 1.0, ..Default::default() };
         assert!(whole.check().unwrap_err().message.contains("parent_share is 1; allowed: 0 to 0.5"));
         assert!(ObjectiveOptions { beta: f64::NAN, ..Default::default() }.check().is_err());
-        assert_eq!((adapted_beta(0.02, 0.06), adapted_beta(0.03, 0.001), adapted_beta(0.01, 0.02)), (0.03, 0.02, 0.01));
-        assert_eq!(adapted_beta(0.02, f64::NAN), 0.02);
+        assert_eq!((adapted_beta(0.02, 0.06, 0.05), adapted_beta(0.03, 0.001, 0.05)), (0.03, 0.02));
+        assert_eq!((adapted_beta(0.01, 0.02, 0.05), adapted_beta(0.02, f64::NAN, 0.05)), (0.01, 0.02));
     }
 }

@@ -51,15 +51,17 @@ impl Decision {
     }
 }
 
-/// Candidates of every frame, the reference's first choice first: its best proposals, then the leaves of a tree over that
-/// choice where there is a tree. What keeps to the reference is the first one already.
+/// Candidates of every frame, the reference's first choice first: its best proposals, then the leaves of a tree where there
+/// is one. The tree grows over the proposal that the selector likes best, over the first without a selector; what keeps to
+/// it is among the proposals already.
 ///
 /// # Errors
-/// Those of the reference and of the tree.
+/// Those of the reference and of the tree; a reference that proposes differently many candidates in different frames.
 pub fn candidates(
     context: &Context,
     reference: &dyn Reference,
     tree: Option<&TreePolicy>,
+    selector: Option<&Selector>,
     leans: &[Option<Intention>],
 ) -> Result<Vec<Vec<(Trajectory, Source)>>> {
     let proposals = reference.propose(context)?;
@@ -70,16 +72,24 @@ pub fn candidates(
             let (n, m) = (proposals.candidates.len(), proposals.scores.len());
             return Err(Failure::data(format!("frame {frame}: the reference proposes {n} candidates with {m} scores")));
         }
-        let ranked = proposals.ranked();
-        let best = ranked.into_iter().take(MODES);
+        let best = proposals.ranked().into_iter().take(MODES);
         let take = |k: usize| {
             (std::mem::replace(&mut proposals.candidates[k], Trajectory::half_second(Vec::new())), Source::Mode(k))
         };
         all.push(best.map(take).collect::<Vec<_>>());
     }
     let Some(policy) = tree else { return Ok(all) };
-    let first: Vec<Trajectory> = all.iter().filter_map(|set| set.first().map(|(t, _)| t.clone())).collect();
-    for (set, tree) in all.iter_mut().zip(policy.expand(context, &first, leans)?) {
+    let several = all.iter().any(|set| set.len() > 1);
+    let best: Vec<usize> = match selector.filter(|_| several) {
+        Some(selector) => {
+            let proposals: Vec<Vec<Trajectory>> =
+                all.iter().map(|set| set.iter().map(|(trajectory, _)| trajectory.clone()).collect()).collect();
+            selector.judge(context, &proposals)?.iter().map(|judged| choose(judged, 0.0)).collect()
+        }
+        None => vec![0; all.len()],
+    };
+    let grown: Vec<Trajectory> = all.iter().zip(&best).map(|(set, best)| set[*best].0.clone()).collect();
+    for (set, tree) in all.iter_mut().zip(policy.expand(context, &grown, leans)?) {
         set.extend(tree.leaves().map(|leaf| (tree.trajectory(leaf), Source::Leaf(tree.code(leaf)))));
     }
     Ok(all)
@@ -97,7 +107,7 @@ pub fn plan(
     leans: &[Option<Intention>],
     threshold: f64,
 ) -> Result<Vec<Decision>> {
-    let sets = candidates(context, reference, tree, leans)?;
+    let sets = candidates(context, reference, tree, Some(selector), leans)?;
     let trajectories: Vec<Vec<Trajectory>> =
         sets.iter().map(|set| set.iter().map(|(trajectory, _)| trajectory.clone()).collect()).collect();
     let judged = selector.judge(context, &trajectories)?;

@@ -112,6 +112,7 @@ pub(crate) struct Net {
     mu: Linear,
     spread: Tensor, // (L, 6, 2)
     keep: Tensor,   // (6), constant
+    gentle: Tensor, // (6, 2), constant
     log_sigma: f64,
 }
 
@@ -131,6 +132,7 @@ impl Net {
             mu: Linear::new(&scope.pp("mu_head"), h, 2, true)?,
             spread: scope.pp("sigma_head").get("bias", &[LEVELS, INTENTIONS, 2])?,
             keep: prior(options)?,
+            gentle: gentle()?,
             log_sigma: options.log_sigma,
         })
     }
@@ -154,7 +156,7 @@ impl Net {
         let spread = spread.unsqueeze(0)?.broadcast_as((b, p, INTENTIONS, 2))?;
         Ok(Heads {
             logits: logits.broadcast_add(&(&self.bias + &self.keep)?)?,
-            mu: self.mu.forward(&x)?.reshape((b * p, INTENTIONS, 2))?,
+            mu: self.mu.forward(&x)?.reshape((b * p, INTENTIONS, 2))?.broadcast_add(&self.gentle)?,
             log_sigma: spread.reshape((b * p, INTENTIONS, 2))?,
         })
     }
@@ -165,6 +167,11 @@ fn prior(options: &TreeOptions) -> candle_core::Result<Tensor> {
     let mut logits = [0f32; INTENTIONS];
     logits[Intention::Keep.index()] = options.keep_bias as f32;
     Tensor::new(&logits, &Device::Cpu)
+}
+
+/// The constant part of the means.
+fn gentle() -> candle_core::Result<Tensor> {
+    Tensor::new(&Intention::ALL.map(Intention::gentle), &Device::Cpu)
 }
 
 /// Log-probabilities of all decisions of a batch of trees, one number a node, trees one after the other.
@@ -303,7 +310,8 @@ impl TreePolicy {
         let p = logp.exp()?;
         let choice = (&p * (logp - first)?)?.sum(D::Minus1)?;
         let start = self.options.log_sigma;
-        let variance = ((&heads.log_sigma * 2.0)?.exp()? + heads.mu.sqr()?)?;
+        let moved = heads.mu.broadcast_sub(&gentle()?)?;
+        let variance = ((&heads.log_sigma * 2.0)?.exp()? + moved.sqr()?)?;
         let normal = ((variance * (0.5 * (-2.0 * start).exp()))? - &heads.log_sigma)?;
         let normal = (normal + (start - 0.5))?.sum(D::Minus1)?; // (R, 6)
         let continuous = Intention::ALL.map(|k| if k.bounds().is_some() { 1f32 } else { 0.0 });

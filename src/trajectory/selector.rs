@@ -5,8 +5,8 @@
 //! predictions ranks them. Loss: binary cross-entropy of each sub-score against the simulated one, and cross-entropy of
 //! the confidences against `softmax(R / 0.05)`, R the simulated score.
 //!
-//! The first candidate is the imitation policy's. It is left only for one whose S is larger by more than a threshold;
-//! with an infinite threshold the system is that policy, bit for bit.
+//! The first candidate is the imitation policy's. It is left only for one whose rank (S, less for roughness) is larger by
+//! more than a threshold; with an infinite threshold the system is that policy, bit for bit.
 //!
 //! Deviations from the selector of PaIR-Drive (a WoTE-like world model with 9 heads, argmax of one logit):
 //! 1. No latent world model; sub-scores of one frame only, and the rank is their formula, so that a choice can be explained.
@@ -99,6 +99,17 @@ pub struct Judged {
     pub scores: SubScores,
     /// Confidence that it is the best of its set; all of a set sum to 1.
     pub confidence: f64,
+}
+
+/// What a full point of comfort weighs in a choice beyond its part of the score.
+const COMFORT: f64 = 0.3;
+
+impl Judged {
+    /// What candidates are ranked by: the predicted total, less where the ride is rough. The score alone forgives roughness
+    /// (2 of 14 points), and leaves of a tree would be taken for progress that is not worth the ride.
+    pub fn rank(&self) -> f64 {
+        self.scores.total() - COMFORT * (1.0 - self.scores.comfort)
+    }
 }
 
 struct Net {
@@ -246,9 +257,9 @@ impl Selector {
     }
 }
 
-/// Which candidate to drive: the best S, but the first one unless S is larger than the first's by more than `threshold`.
+/// Which candidate to drive: the best rank, but the first one unless it is better than the first by more than `threshold`.
 pub fn choose(judged: &[Judged], threshold: f64) -> usize {
-    let rank = |at: usize| judged[at].scores.total();
+    let rank = |at: usize| judged[at].rank();
     let mut best = 0;
     for at in 1..judged.len() {
         if rank(at) > rank(best) {

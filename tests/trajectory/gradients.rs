@@ -48,7 +48,7 @@ fn rl_loss(b: &Branches, step: usize, scenes: &[toy::Scene], context: &Context, 
 
 fn selector_loss(b: &Branches, scenes: &[toy::Scene], context: &Context) -> Tensor {
     let leans = vec![None; scenes.len()];
-    let sets = plan::candidates(context, &b.il, Some(&b.tree), &leans).unwrap();
+    let sets = plan::candidates(context, &b.il, Some(&b.tree), None, &leans).unwrap();
     let sets: Vec<Vec<Trajectory>> = sets.into_iter().map(|set| set.into_iter().map(|(t, _)| t).collect()).collect();
     let scores: Vec<Vec<SubScores>> =
         sets.iter().zip(scenes).map(|(set, scene)| set.iter().map(|t| scene.score(t)).collect()).collect();

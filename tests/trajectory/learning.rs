@@ -103,7 +103,7 @@ fn reinforce(il: &IlHead, seed: u64) -> TreePolicy {
         let rewards: Vec<Vec<f64>> = trees.iter().zip(&scenes).map(reward).collect();
         let evaluated = policy.evaluate(&context, &trees).unwrap();
         if let Some(loss) = objective::tree_loss(&evaluated, &trees, &rewards, &options).unwrap() {
-            options.beta = objective::adapted_beta(options.beta, loss.kl).min(0.05);
+            options.beta = objective::adapted_beta(options.beta, loss.kl, 0.05).min(0.05);
             learner.step(&loss.total, rate(3e-3, step, RL_STEPS));
         }
     }
@@ -119,7 +119,7 @@ fn select(il: &IlHead, tree: &TreePolicy, seed: u64) -> Selector {
         let mut stream = Stream::new(seed, &format!("negatives {step}"));
         let listed = Listed(references(il, &context, &humans, &mut stream));
         let reference: &dyn Reference = if step % 2 == 0 { il } else { &listed };
-        let sets = plan::candidates(&context, reference, Some(tree), &[None; BATCH]).unwrap();
+        let sets = plan::candidates(&context, reference, Some(tree), Some(&selector), &[None; BATCH]).unwrap();
         let with_negatives = |set: Vec<(Trajectory, plan::Source)>, stream: &mut Stream| {
             let mut set: Vec<Trajectory> = set.into_iter().map(|(t, _)| t).collect();
             (0..4).for_each(|i| set.push(shaken(&set[i % set.len()].clone(), 1.5, 0.8, stream)));

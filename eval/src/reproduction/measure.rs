@@ -33,11 +33,29 @@ pub enum Measure {
     AnyOfK,
     /// Both labels right without the picture.
     Blind,
+    /// EPDMS of one frame, without extended comfort.
+    Epdms,
+    /// No at-fault collision.
+    Nc,
+    /// Drivable-area compliance.
+    Dac,
+    /// Driving-direction compliance.
+    Ddc,
+    /// Traffic-light compliance.
+    Tlc,
+    /// Ego progress.
+    Ep,
+    /// Time to collision within bound.
+    Ttc,
+    /// Lane keeping.
+    Lk,
+    /// History comfort.
+    Hc,
 }
 
 impl Measure {
     /// Every measure.
-    pub const ALL: [Measure; 8] = [
+    pub const ALL: [Measure; 17] = [
         Measure::Joint,
         Measure::SpeedF1,
         Measure::PathF1,
@@ -46,6 +64,28 @@ impl Measure {
         Measure::Distinct,
         Measure::AnyOfK,
         Measure::Blind,
+        Measure::Epdms,
+        Measure::Nc,
+        Measure::Dac,
+        Measure::Ddc,
+        Measure::Tlc,
+        Measure::Ep,
+        Measure::Ttc,
+        Measure::Lk,
+        Measure::Hc,
+    ];
+
+    /// Those of trajectories, in the order of score tables.
+    pub const DRIVEN: [Measure; 9] = [
+        Measure::Epdms,
+        Measure::Nc,
+        Measure::Dac,
+        Measure::Ddc,
+        Measure::Tlc,
+        Measure::Ep,
+        Measure::Ttc,
+        Measure::Lk,
+        Measure::Hc,
     ];
 
     /// For people.
@@ -59,6 +99,15 @@ impl Measure {
             Measure::Distinct => "plans per frame",
             Measure::AnyOfK => "any right",
             Measure::Blind => "without image",
+            Measure::Epdms => "EPDMS",
+            Measure::Nc => "NC",
+            Measure::Dac => "DAC",
+            Measure::Ddc => "DDC",
+            Measure::Tlc => "TLC",
+            Measure::Ep => "EP",
+            Measure::Ttc => "TTC",
+            Measure::Lk => "LK",
+            Measure::Hc => "HC",
         }
     }
 
@@ -156,23 +205,26 @@ pub(super) fn drawn(runs: &[&Finished], measure: Measure, bootstrap: Bootstrap) 
 }
 
 fn column(run: &Finished, measure: Measure) -> Option<Column> {
-    let plans = |log: &Log, metric| Column::Plans(sorted(log).into_iter().map(row).collect(), metric);
+    let plans = |log: &Option<Log>, metric| {
+        Some(Column::Plans(sorted(log.as_ref()?).into_iter().map(row).collect(), metric))
+    };
     let drawn = |of: fn(&Entry) -> f64| {
         let log = run.sampled.as_ref()?;
         Some(Column::Means(sorted(log).into_iter().map(of).collect()))
     };
     match measure {
-        Measure::Joint => Some(plans(&run.greedy, Metric::Joint)),
-        Measure::SpeedF1 => Some(plans(&run.greedy, Metric::SpeedF1)),
-        Measure::PathF1 => Some(plans(&run.greedy, Metric::PathF1)),
-        Measure::Parsed => Some(plans(&run.greedy, Metric::Parsed)),
-        Measure::Blind => Some(plans(run.blind.as_ref()?, Metric::Joint)),
+        Measure::Joint => plans(&run.greedy, Metric::Joint),
+        Measure::SpeedF1 => plans(&run.greedy, Metric::SpeedF1),
+        Measure::PathF1 => plans(&run.greedy, Metric::PathF1),
+        Measure::Parsed => plans(&run.greedy, Metric::Parsed),
+        Measure::Blind => plans(&run.blind, Metric::Joint),
         Measure::Bleu4 => {
-            let pairs: Vec<Pair> = sorted(&run.greedy).into_iter().filter_map(reasoning).collect();
+            let pairs: Vec<Pair> = sorted(run.greedy.as_ref()?).into_iter().filter_map(reasoning).collect();
             (!pairs.is_empty()).then(|| Column::Texts(pairs.iter().map(Counts::of).collect()))
         }
         Measure::Distinct => drawn(|entry| of_k(entry).0),
         Measure::AnyOfK => drawn(|entry| of_k(entry).1),
+        driven => run.scores.get(&driven).cloned().map(Column::Means),
     }
 }
 

@@ -72,12 +72,14 @@ pub struct Finished {
     pub steps: u64,
     /// Wall seconds of training and of answering.
     pub seconds: f64,
-    /// The most probable answer to every held-out frame.
-    pub greedy: Log,
+    /// The most probable answer to every held-out frame, where it answers.
+    pub greedy: Option<Log>,
     /// Several drawn answers to some of them.
     pub sampled: Option<Log>,
     /// The most probable answers without the picture.
     pub blind: Option<Log>,
+    /// What its drives scored, one number a held-out frame, where it drives.
+    pub scores: BTreeMap<Measure, Vec<f64>>,
 }
 
 /// An arm at a size, over its seeds.
@@ -181,16 +183,27 @@ impl Report {
                 claim.judge(of(&claim.arm).zip(of(&claim.against)))
             })
             .collect();
-        let log = finished.first().map(|run| &run.greedy);
+        let log = finished.first().and_then(|run| run.greedy.as_ref());
+        let driven = finished.iter().filter_map(|run| run.scores.values().next()).map(Vec::len).max();
         Report {
             about,
-            test: log.map_or(0, |log| log.entries.len()),
+            test: log.map(|log| log.entries.len()).or(driven).unwrap_or(0),
             rows,
             baselines: log.map_or_else(Vec::new, |log| baselines(log, train)),
             effects,
             bootstrap,
             seconds: finished.iter().map(|run| run.seconds).sum(),
         }
+    }
+
+    /// What was measured of any arm, in the order of [`Measure::ALL`].
+    pub fn measures(&self) -> Vec<Measure> {
+        Measure::ALL.into_iter().filter(|m| self.rows.iter().any(|row| row.values.contains_key(m))).collect()
+    }
+
+    /// The measure that stands for an arm.
+    pub fn lead(&self) -> Measure {
+        if self.measures().contains(&Measure::Joint) { Measure::Joint } else { Measure::Epdms }
     }
 
     /// A row of the table.

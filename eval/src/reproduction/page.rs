@@ -119,7 +119,7 @@ fn claims(report: &Report) -> String {
         "</table></div><p class=\"dim\">Change of {} in percent of the other arm's, unless the claim names another measure; dot and bar: ours \
          with the 95 % interval over seeds and frames ({} resamples, seed {}); red ring: the paper's. Reproduced: our interval \
          excludes no change on the paper's side. None as large: it holds no change and excludes the paper's.</p>",
-        Measure::Joint.name(),
+        report.lead().name(),
         report.bootstrap.resamples,
         report.bootstrap.seed
     );
@@ -154,44 +154,58 @@ fn forest(effect: &Effect, low: f64, high: f64) -> String {
 
 fn arms(report: &Report) -> String {
     let mut out = String::from("<h2>Every arm</h2><div class=\"panel\"><table class=\"wide\"><thead><tr><th></th>");
-    for measure in Measure::ALL {
+    let measures = report.measures();
+    let wide = measures.len() + 5;
+    for measure in &measures {
         let _ = write!(out, "<th>{}</th>", measure.name());
     }
-    out += "<th>paper</th><th>accuracy by seed</th><th>steps</th><th>s a run</th></tr></thead>";
+    let lead = report.lead();
+    let _ = write!(out, "<th>paper</th><th>{} by seed</th><th>steps</th><th>s a run</th></tr></thead>", lead.name());
     let mut size = "";
     for row in &report.rows {
         if row.size != size {
             let frames = grouped(row.frames);
             let _ = write!(
                 out,
-                "<tr class=\"group\"><td colspan=\"13\">{frames} training frames ({})</td></tr>",
+                "<tr class=\"group\"><td colspan=\"{wide}\">{frames} training frames ({})</td></tr>",
                 escape(&row.size)
             );
             size = &row.size;
         }
         let _ = write!(out, "<tr><td>{}</td>", escape(&row.label));
-        for measure in Measure::ALL {
-            let _ = write!(out, "<td>{}</td>", value(row, measure));
+        for measure in &measures {
+            let _ = write!(out, "<td>{}</td>", value(row, *measure));
         }
         let paper = row.paper.map_or("-".into(), |p| format!("{p:.1}"));
         let _ = write!(
             out,
             "<td>{paper}</td><td>{}</td><td>{}</td><td>{:.0}</td></tr>",
-            of_seeds(row),
+            of_seeds(row, lead),
             grouped(row.steps as usize),
             row.seconds
         );
     }
-    out += "<tr class=\"group\"><td colspan=\"13\">without training</td></tr>";
+    if !report.baselines.is_empty() {
+        let _ = write!(out, "<tr class=\"group\"><td colspan=\"{wide}\">without training</td></tr>");
+    }
     for b in &report.baselines {
         let _ = write!(out, "<tr><td>{} <span class=\"unknown\">({})</span></td>", escape(&b.name), escape(&b.detail));
         for v in [b.joint, b.speed_f1, b.path_f1] {
             let _ = write!(out, "<td>{}</td>", v.map_or("-".into(), |v| format!("{:.1}", 100.0 * v)));
         }
-        out += "<td colspan=\"9\"></td></tr>";
+        let _ = write!(out, "<td colspan=\"{}\"></td></tr>", wide - 4);
     }
-    out + "</table></div><p class=\"dim\">Percent, mean over seeds ± half the 95 % interval over seeds and frames. Plans per frame: different \
-           plans among the drawn answers. BLEU-4 against the annotated reasoning.</p>"
+    let about = match lead {
+        Measure::Joint => {
+            "Plans per frame: different plans among the drawn answers. BLEU-4 against the annotated reasoning."
+        }
+        _ => "EPDMS of one frame, without extended comfort.",
+    };
+    let _ = write!(
+        out,
+        "</table></div><p class=\"dim\">Percent, mean over seeds ± half the 95 % interval over seeds and frames. {about}</p>"
+    );
+    out
 }
 
 /// Characters of a planner's text that are shown.

@@ -5,8 +5,8 @@ use crate::metrics::bootstrap::Figure;
 use crate::report::grouped;
 use std::fmt::Write;
 
-const COLUMNS: [Measure; 6] =
-    [Measure::Joint, Measure::SpeedF1, Measure::PathF1, Measure::Bleu4, Measure::Distinct, Measure::Blind];
+/// Left to the page.
+const HIDDEN: [Measure; 2] = [Measure::Parsed, Measure::AnyOfK];
 
 /// Both tables.
 pub fn terminal(report: &Report) -> String {
@@ -19,8 +19,9 @@ pub fn terminal(report: &Report) -> String {
         grouped(report.test),
         "",
     );
-    COLUMNS.iter().for_each(|measure| {
-        let _ = write!(out, "  {:>15}", measure.name());
+    let columns: Vec<Measure> = report.measures().into_iter().filter(|m| !HIDDEN.contains(m)).collect();
+    columns.iter().for_each(|measure| {
+        let _ = write!(out, "  {:>13}", measure.name());
     });
     out += "   paper  seeds\n";
     let mut size = "";
@@ -30,16 +31,16 @@ pub fn terminal(report: &Report) -> String {
             size = &row.size;
         }
         let _ = write!(out, "{:wide$}", row.label);
-        for measure in COLUMNS {
-            let _ = write!(out, "  {:>15}", value(row, measure));
+        for measure in &columns {
+            let _ = write!(out, "  {:>13}", value(row, *measure));
         }
         let paper = row.paper.map_or("-".into(), |p| format!("{p:.1}"));
-        let _ = writeln!(out, "  {paper:>6}  {}", of_seeds(row));
+        let _ = writeln!(out, "  {paper:>6}  {}", of_seeds(row, report.lead()));
     }
     for baseline in &report.baselines {
         let _ = write!(out, "{:wide$}", baseline.name);
         for value in [baseline.joint, baseline.speed_f1, baseline.path_f1] {
-            let _ = write!(out, "  {:>15}", value.map_or("-".into(), |v| format!("{:.1}", 100.0 * v)));
+            let _ = write!(out, "  {:>13}", value.map_or("-".into(), |v| format!("{:.1}", 100.0 * v)));
         }
         out += "\n";
     }
@@ -65,9 +66,9 @@ pub(super) fn value(row: &ArmRow, measure: Measure) -> String {
     format!("{:.digits$} ±{:.digits$}", scale * value.figure.value, scale * value.figure.half_width())
 }
 
-/// The accuracy of every seed, percent.
-pub(super) fn of_seeds(row: &ArmRow) -> String {
-    let Some(value) = row.values.get(&Measure::Joint) else { return "-".into() };
+/// The leading measure of every seed, percent.
+pub(super) fn of_seeds(row: &ArmRow, lead: Measure) -> String {
+    let Some(value) = row.values.get(&lead) else { return "-".into() };
     let each: Vec<String> = value.seeds.iter().map(|v| format!("{:.1}", 100.0 * v)).collect();
     each.join(" ")
 }

@@ -1,19 +1,27 @@
 //! What branches drive on held-out frames and what that scores: the rows of every table.
 
-use super::{
-    Frames,
-    references::first_choices,
-    selection::Listed,
-};
+pub use super::references::first_choices;
+
+use super::Frames;
 use crate::{
     error::Result,
     streams::Stream,
-    trajectory::{Branches, ConstantVelocity, Reference, SubScores, plan},
+    trajectory::{Branches, ConstantVelocity, Reference, SubScores, plan, selector::Judged},
 };
 use scene::Trajectory;
 
 /// Frames that are planned for at a time.
-const BATCH: usize = 32;
+pub const BATCH: usize = 32;
+/// Names of the rows of [`parts`]: the reference's first choice,
+pub const REFERENCE: &str = "IL";
+/// the selector's among its proposals,
+pub const SELECTOR: &str = "IL + selector";
+/// the likeliest path of the tree,
+pub const TREE: &str = "IL + tree";
+/// the selector's among proposals and leaves,
+pub const WHOLE: &str = "IL + tree + selector";
+/// and the best that nobody could know.
+pub const BEST: &str = "best candidate";
 /// Thresholds that are tried.
 const THRESHOLDS: [f64; 8] = [0.0, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2];
 /// Where nothing is known of held-out frames.
@@ -67,7 +75,13 @@ fn planned(branches: &Branches, reference: &dyn Reference, frames: &Frames, lean
             true => frames.leans(picks, 1.0, &mut unused),
             false => vec![None; picks.len()],
         };
-        let sets = plan::candidates(&context, reference, branches.tree.as_ref(), &leans)?;
+        let sets = plan::candidates(
+            &context,
+            reference,
+            branches.tree.as_ref(),
+            branches.selector.as_ref(),
+            &leans,
+        )?;
         let modes: Vec<usize> =
             sets.iter().map(|set| set.iter().filter(|(_, s)| matches!(s, plan::Source::Mode(_))).count()).collect();
         let drives: Vec<Vec<Trajectory>> =
@@ -76,7 +90,7 @@ fn planned(branches: &Branches, reference: &dyn Reference, frames: &Frames, lean
         let predicted: Vec<Vec<f64>> = match &branches.selector {
             Some(selector) => {
                 let judged = selector.judge(&context, &drives)?;
-                judged.iter().map(|set| set.iter().map(|j| j.scores.total()).collect()).collect()
+                judged.iter().map(|set| set.iter().map(Judged::rank).collect()).collect()
             }
             None => drives.iter().map(|set| vec![0.0; set.len()]).collect(),
         };
@@ -132,33 +146,17 @@ pub fn parts(branches: &Branches, reference: &dyn Reference, frames: &Frames, le
         let better = |a: SubScores, b: &SubScores| if b.total() > a.total() { *b } else { a };
         p.scores.iter().fold(p.scores[0], better)
     };
-    let mut rows = vec![row("IL", &|p| p.scores[0])];
+    let mut rows = vec![row(REFERENCE, &|p| p.scores[0])];
     if branches.selector.is_some() {
-        rows.push(row("IL + selector", &|p| p.chosen(p.modes, threshold)));
+        rows.push(row(SELECTOR, &|p| p.chosen(p.modes, threshold)));
     }
     if branches.tree.is_some() {
+        // The first leaf is the tree's own likeliest path.
+        rows.push(row(TREE, &|p| p.scores[p.modes]));
         if branches.selector.is_some() {
-            rows.push(row("IL + tree + selector", &|p| p.chosen(p.scores.len(), threshold)));
+            rows.push(row(WHOLE, &|p| p.chosen(p.scores.len(), threshold)));
         }
-        rows.push(row("best candidate", &best));
-    }
-    Ok(rows)
-}
-
-/// The same over demonstrated drives as references.
-///
-/// # Errors
-/// Device trouble.
-pub fn over_demonstrated(branches: &Branches, frames: &Frames) -> Result<Vec<Row>> {
-    let all: Vec<usize> = (0..frames.len()).collect();
-    let mut rows: Vec<Row> = Vec::new();
-    for picks in all.chunks(BATCH) {
-        let part = frames.part(picks);
-        let more = parts(branches, &Listed(part.demonstrated(&(0..part.len()).collect::<Vec<_>>())), &part, false)?;
-        match rows.is_empty() {
-            true => rows = more,
-            false => rows.iter_mut().zip(more).for_each(|(row, more)| row.scores.extend(more.scores)),
-        }
+        rows.push(row(BEST, &best));
     }
     Ok(rows)
 }

@@ -68,7 +68,7 @@ pub fn mix(pair: &Pair) -> Mix {
 
 /// The shaping of rewards.
 pub fn shaping(pair: &Pair) -> Shaping {
-    Shaping { action_cost: pair.action_cost, consistency: pair.consistency }
+    Shaping { action_cost: pair.action_cost, comfort_cost: pair.comfort_cost, consistency: pair.consistency }
 }
 
 /// How the imitation head learns.

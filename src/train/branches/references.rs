@@ -2,7 +2,8 @@
 //!
 //! PaIR-Drive trains on human drives alone and meets an imitation policy at inference. Here a reference is, with the
 //! weights of [`Mix`], the demonstrated drive, the same with smooth random accelerations, the nearest anchor, constant
-//! velocity, or the choice of the imitation head as it is now. No gradient passes.
+//! velocity, or a proposal of the imitation head as it is now: every other time its first choice, otherwise any of its
+//! best. No gradient passes.
 
 use super::Frames;
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     trajectory::{
         ConstantVelocity, Context, IlHead, Reference, anchors,
         geometry::{Frenet, LEVELS},
+        plan,
     },
 };
 use scene::{Pose, Trajectory};
@@ -56,7 +58,7 @@ impl Mix {
         il: &IlHead,
         stream: &mut Stream,
     ) -> Result<Vec<Trajectory>> {
-        let (own, constant) = (first_choices(il, context)?, first_choices(&ConstantVelocity, context)?);
+        let (own, constant) = (il.propose(context)?, first_choices(&ConstantVelocity, context)?);
         let one = |(i, at): (usize, &usize)| -> Result<Trajectory> {
             let human = &frames.all()[*at].moment.demonstrated;
             match stream.weighted(&self.weights()) {
@@ -64,7 +66,12 @@ impl Mix {
                 Some(1) => shaken(human, SHAKE, stream),
                 Some(2) => nearest_anchor(il, human),
                 Some(3) => Ok(constant[i].clone()),
-                Some(_) => Ok(own[i].clone()),
+                Some(_) => {
+                    let order = own[i].ranked();
+                    let any = stream.below(order.len().min(plan::MODES) as u64) as usize;
+                    let at = if stream.uniform() < 0.5 { 0 } else { any };
+                    Ok(own[i].candidates[order[at]].clone())
+                }
                 None => Err(Failure::usage(format!("no reference has a positive weight: {self:?}"))),
             }
         };

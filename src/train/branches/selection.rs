@@ -79,7 +79,7 @@ pub fn step(
         &listed
     };
     let mut sets = Vec::with_capacity(picks.len());
-    for set in plan::candidates(&context, reference, working.tree, &leans)? {
+    for set in plan::candidates(&context, reference, working.tree, Some(selector), &leans)? {
         let mut set: Vec<Trajectory> = set.into_iter().map(|(trajectory, _)| trajectory).collect();
         for i in 0..NEGATIVES {
             set.push(shaken(&set[i % set.len()], ROUGH, &mut stream)?);

@@ -282,6 +282,8 @@ impl<'a> Trainer<'a> {
                     shaping: options::shaping(pair),
                     lean_share: pair.lean_share,
                     iterations: pair.num_iterations,
+                    best_of: pair.best_of,
+                    kl_target: pair.kl_target,
                     seed: pair.seed,
                 };
                 let mut objective = ObjectiveOptions { beta: self.state.beta, ..options::objective(pair) };

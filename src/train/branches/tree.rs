@@ -1,8 +1,10 @@
 //! One step of the tree policy: references, trees, the scores of their leaves, the update.
 //!
 //! `R` is the EPDMS of a leaf alone against the cached reference, never of leaves together, whose progress would then
-//! depend on one another; minus a small cost of acceleration that decides among equals; plus, where asked for, a bonus for
-//! a leaf that drives the meta-action of the frame.
+//! depend on one another; minus a small cost of acceleration that decides among equals, and one of being less comfortable
+//! than the reference (what PaIR-Drive loses); plus, where asked for, a bonus for
+//! a leaf that drives the meta-action of the frame. Leaves are credited with what they add beside the reference as one of a
+//! few candidates ([`objective::improvements`]), because a selector will choose.
 
 use super::{Frames, Learner, Mix, Stepped};
 use crate::{
@@ -20,6 +22,8 @@ const FULL: f64 = 4.0;
 pub struct Shaping {
     /// Cost of accelerations everywhere as hard as can be.
     pub action_cost: f64,
+    /// Cost of less history comfort than the reference has.
+    pub comfort_cost: f64,
     /// Bonus for driving the meta-action of the frame.
     pub consistency: f64,
 }
@@ -38,6 +42,10 @@ pub struct Working<'a> {
     pub lean_share: f64,
     /// Updates on the same trees.
     pub iterations: usize,
+    /// Candidates that a leaf is rewarded as one of; 0: with its own score.
+    pub best_of: usize,
+    /// Mean divergence of a decision that its weight adapts to.
+    pub kl_target: Option<f64>,
     /// The seed of the run.
     pub seed: u64,
 }
@@ -67,7 +75,8 @@ pub struct Reinforced {
     pub stepped: Stepped,
 }
 
-/// Grows trees over references of some frames and learns from what their leaves earn. `objective.beta` is adapted.
+/// Grows trees over references of some frames and learns from what their leaves earn. `objective.beta` is adapted where
+/// there is a target.
 ///
 /// # Errors
 /// Weights that have diverged, device trouble.
@@ -91,27 +100,40 @@ pub fn step(
     let scores = frames.score(picks, &leaves)?;
     let controls: Vec<Vec<Trajectory>> = trees.iter().map(|tree| vec![tree.control()]).collect();
     let before = frames.score(picks, &controls)?;
-    let reward = |((at, tree), (leaves, scores)): ((&usize, &Tree), (&Vec<Trajectory>, &Vec<SubScores>))| {
+    let mut rewards: Vec<Vec<f64>> = Vec::with_capacity(picks.len());
+    for (i, (at, tree)) in picks.iter().zip(&trees).enumerate() {
         let frame = &frames.all()[*at];
         let said = frame.action.map(|action| (action, frame.moment.speed));
+        let comfort = before[i].first().map_or(0.0, |score| score.comfort);
         let of = |((leaf, drive), score): ((usize, &Trajectory), &SubScores)| {
-            score.total() + shape(tree, leaf, drive, said, &working.shaping)
+            let rougher = working.shaping.comfort_cost * (comfort - score.comfort).max(0.0);
+            score.total() - rougher + shape(tree, leaf, drive, said, &working.shaping)
         };
-        tree.leaves().zip(leaves).zip(scores).map(of).collect::<Vec<f64>>()
-    };
-    let rewards: Vec<Vec<f64>> =
-        picks.iter().zip(&trees).zip(leaves.iter().zip(&scores)).map(reward).collect();
+        rewards.push(tree.leaves().zip(&leaves[i]).zip(&scores[i]).map(of).collect());
+    }
     let mut logged = told(&rewards, &scores, &before);
+    let credited: Vec<Vec<f64>> = match working.best_of {
+        0 => rewards,
+        k => {
+            let add = |(rewards, before): (Vec<f64>, &Vec<SubScores>)| {
+                let reference = before.first().map_or(0.0, SubScores::total);
+                objective::improvements(&rewards, reference, k)
+            };
+            rewards.into_iter().zip(&before).map(add).collect()
+        }
+    };
     for _ in 0..working.iterations.max(1) {
         let evaluated = policy.evaluate(&context, &trees)?;
-        let Some(loss) = objective::tree_loss(&evaluated, &trees, &rewards, objective)? else {
+        let Some(loss) = objective::tree_loss(&evaluated, &trees, &credited, objective)? else {
             logged.idle = 1.0;
             return Ok(logged);
         };
         logged.idle = 1.0 - loss.trees as f64 / trees.len() as f64;
         (logged.loss, logged.kl, logged.clipped) = (f64::from(loss.total.to_vec0::<f32>()?), loss.kl, loss.clipped);
         logged.stepped = learner.step(&loss.total, step)?;
-        objective.beta = objective::adapted_beta(objective.beta, loss.kl);
+        if let Some(target) = working.kl_target {
+            objective.beta = objective::adapted_beta(objective.beta, loss.kl, target);
+        }
     }
     Ok(logged)
 }
