@@ -13,7 +13,7 @@ use crate::{
     train::progress::Progress,
 };
 use data::{Content, Image, ReadOptions, Sample, record};
-use sim::families;
+use sim::{driver::Driver, families};
 use std::path::{Path, PathBuf};
 
 /// Records and where they are.
@@ -83,7 +83,8 @@ fn generator(frames: &Frames) -> Result<generate::Recipe> {
     };
     let families = frames.families.iter().map(find).collect::<Result<Vec<_>>>()?;
     let (camera, look) = (camera(&frames.camera)?, Look::Both);
-    Ok(generate::Recipe { families, camera, look, seed: frames.seed, pool: frames.pool, questions: false })
+    let (drivers, seed, pool) = (vec![Driver::Expert], frames.seed, frames.pool);
+    Ok(generate::Recipe { families, drivers, camera, look, seed, pool, questions: false })
 }
 
 /// The records with their answers dealt anew, so that they tell words and form and nothing about driving; every second
