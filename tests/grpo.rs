@@ -33,7 +33,7 @@ use reinsman::{
 };
 use rewards::Score;
 use scene::{MetaAction, Plan};
-use sim::moment::ExpertDrive;
+use sim::{driver::Driver, moment::Drive};
 use std::{cell::Cell, path::Path};
 use toy::{Toy, assert_same, copy, events::assert_events, metrics, signal, tree, wait_until};
 
@@ -499,9 +499,9 @@ fn several_plans_are_asked_for_and_read() {
 fn moments_of_generated_frames_are_restored_to_the_bit() {
     let mut restored = 0;
     for family in sim::families::ALL {
-        let all = moments(family, (1 << 56) | 7);
+        let all = moments(family, (1 << 56) | 7, Driver::Expert);
         for moment in all.iter().step_by(all.len().div_ceil(3).max(1)) {
-            let drive = ExpertDrive::at(family, moment.seed, moment.step).unwrap();
+            let drive = Drive::at(family, moment.seed, Driver::Expert, moment.step).unwrap();
             let (then, now) = (moment.batch.scene(0), drive.batch.scene(0));
             let fields =
                 [(then.x, now.x), (then.y, now.y), (then.heading, now.heading), (then.v, now.v), (then.s, now.s)];

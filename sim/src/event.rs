@@ -33,6 +33,13 @@ pub enum EventKind {
     NearMiss,
 }
 
+impl EventKind {
+    /// Whether it is a collision of ego.
+    pub fn is_collision(self) -> bool {
+        matches!(self, EventKind::CollisionPedestrian | EventKind::CollisionVehicle | EventKind::CollisionStatic)
+    }
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Event {

@@ -13,6 +13,7 @@ pub mod boxes;
 pub mod conflict;
 pub mod describe;
 pub mod drive;
+pub mod driver;
 pub mod event;
 pub mod expert;
 pub mod families;

@@ -1,7 +1,8 @@
-//! The drives that training frames are taken from: the rule expert from a perturbed start, a function of family and seed
-//! alone, so that every moment of one can be had again.
+//! The drives that training frames are taken from: the rule expert or another driver from a perturbed start, a function of
+//! family, seed and driver alone, so that every moment of one can be had again.
 
 use crate::batch::{Action, Batch};
+use crate::driver::Driver;
 use crate::expert::{Decision, RuleExpert};
 use crate::families::Family;
 use crate::math;
@@ -11,9 +12,9 @@ use crate::scenario::Scenario;
 use crate::world::World;
 use std::sync::Arc;
 
-/// The expert at the wheel in one scene, and where ego has been.
+/// A driver at the wheel in one scene, and where ego has been.
 #[derive(Debug, Clone)]
-pub struct ExpertDrive {
+pub struct Drive {
     /// One scene, as it is now.
     pub batch: Batch,
     /// Ego at the start and after each step until now: x, y, heading, speed, acceleration.
@@ -35,22 +36,22 @@ fn perturb(scenario: &mut Scenario, seed: u64) {
     ego.speed = (ego.speed + faster).clamp(0.0, 25.0);
 }
 
-impl ExpertDrive {
+impl Drive {
     /// At the start of the family's scenario of a seed.
-    pub fn new(family: &Family, seed: u64) -> ExpertDrive {
+    pub fn new(family: &Family, seed: u64, driver: Driver) -> Drive {
         let mut scenario = (family.make)(seed);
         perturb(&mut scenario, seed);
         let batch = Batch::new(vec![Arc::new(World::new(scenario))]);
-        let mut expert = RuleExpert::default();
+        let mut expert = RuleExpert::of(driver);
         expert.reset(&batch);
-        let mut drive = ExpertDrive { batch, past: Vec::new(), expert, actions: [Action::default()] };
+        let mut drive = Drive { batch, past: Vec::new(), expert, actions: [Action::default()] };
         drive.note();
         drive
     }
 
     /// So many steps after the start; `None` when the drive ends before.
-    pub fn at(family: &Family, seed: u64, step: usize) -> Option<ExpertDrive> {
-        let mut drive = ExpertDrive::new(family, seed);
+    pub fn at(family: &Family, seed: u64, driver: Driver, step: usize) -> Option<Drive> {
+        let mut drive = Drive::new(family, seed, driver);
         for _ in 0..step {
             if drive.done() {
                 return None;
@@ -61,12 +62,22 @@ impl ExpertDrive {
         Some(drive)
     }
 
+    /// Who drives.
+    pub fn driver(&self) -> Driver {
+        self.expert.driver()
+    }
+
+    /// Lets another driver go on from here.
+    pub fn hand_over(&mut self, driver: Driver) {
+        self.expert.hand_over(driver);
+    }
+
     /// Whether it is over.
     pub fn done(&self) -> bool {
         self.batch.scene(0).head.done
     }
 
-    /// What the expert does now; `None` when ego has no route. Once before each step.
+    /// What the driver does now; `None` when ego has no route. Once before each step.
     pub fn decide(&mut self) -> Option<&Decision> {
         self.expert.act(&self.batch, &mut self.actions);
         self.expert.decision(0)

@@ -3,7 +3,7 @@
 use super::{Recipe, Split};
 use data::{Content, Sample};
 use serde::Serialize;
-use sim::describe::balance;
+use sim::{describe::balance, driver::Driver};
 use std::{collections::BTreeMap, fmt::Write};
 
 /// What one part holds.
@@ -25,8 +25,10 @@ pub struct Counts {
     pub family: BTreeMap<String, usize>,
     /// Records of each navigation command.
     pub command: BTreeMap<String, usize>,
-    /// Records of each cause of the expert.
+    /// Records of each cause of the driver.
     pub cause: BTreeMap<String, usize>,
+    /// Records of each driver.
+    pub driver: BTreeMap<String, usize>,
     /// Different reasoning texts.
     pub texts: usize,
     #[serde(skip)]
@@ -45,7 +47,9 @@ impl Counts {
         count(|c| &mut c.path, cell.action.path.as_str());
         count(|c| &mut c.command, cell.command.as_str());
         count(|c| &mut c.family, sample.clip.as_deref().and_then(|clip| clip.split('/').next()).unwrap_or_default());
-        count(|c| &mut c.cause, sample.extra.get("cause").and_then(serde_json::Value::as_str).unwrap_or("none"));
+        let extra = |name: &str| sample.extra.get(name).and_then(serde_json::Value::as_str);
+        count(|c| &mut c.cause, extra("cause").unwrap_or("none"));
+        count(|c| &mut c.driver, extra("driver").unwrap_or(Driver::Expert.name()));
         if let Content::Planning { reasoning: Some(text), .. } = &sample.content {
             self.seen.insert(text.clone());
         }
@@ -55,10 +59,19 @@ impl Counts {
     }
 }
 
+/// Whether nobody but the expert drives.
+fn alone(recipe: &Recipe) -> bool {
+    recipe.drivers.iter().all(|&driver| driver == Driver::Expert)
+}
+
 /// The card as Markdown.
 pub fn markdown(recipe: &Recipe, command: &str, parts: &[(Split, Counts)]) -> String {
-    let mut text =
-        String::from("# Data card\n\nFrames of a bounding-box world, driven by the rule expert. Made by\n\n");
+    let mut text = String::from("# Data card\n\nFrames of a bounding-box world, driven by the rule expert");
+    if !alone(recipe) {
+        let names: Vec<&str> = recipe.drivers.iter().map(|driver| driver.name()).collect();
+        let _ = write!(text, " with the habits of {} in turn", names.join(", "));
+    }
+    text.push_str(". Made by\n\n");
     let _ = writeln!(text, "```sh\n{command}\n```\n");
     let camera = recipe.camera;
     let degrees = camera.fov.to_degrees();
@@ -89,7 +102,8 @@ pub fn markdown(recipe: &Recipe, command: &str, parts: &[(Split, Counts)]) -> St
         ("cause", |c| &c.cause),
         ("family", |c| &c.family),
     ];
-    for (title, pick) in tables {
+    let driver: (&str, Pick) = ("driver", |c| &c.driver);
+    for (title, pick) in tables.into_iter().chain((!alone(recipe)).then_some(driver)) {
         let keys: std::collections::BTreeSet<&String> = parts.iter().flat_map(|(_, c)| pick(c).keys()).collect();
         let _ = write!(text, "\n| {title} |");
         parts.iter().for_each(|(split, _)| text.push_str(&format!(" {} |", split.as_str())));

@@ -8,6 +8,7 @@ use scene::Pose;
 use serde_json::{Value, json};
 use sim::{
     describe::{Facts, Reason, Sight, aux, facts, labels, qa, reason, reasoning},
+    driver::Driver,
     render::{Actor, Frame, Stage, Style},
     scenario::DT,
     view,
@@ -53,7 +54,7 @@ fn look(moment: &Moment, recipe: &Recipe, stage: &Stage, buffers: &mut Buffers) 
     Shown { style, sight, facts, told }
 }
 
-/// The moments whose frame tells what to do: the expert then drove as it meant to, and where it slowed or changed lanes
+/// The moments whose frame tells what to do: the driver then drove as it meant to, and where it slowed or changed lanes
 /// the cause is in the frame. Others teach to guess.
 pub fn knowable(moments: Vec<Moment>, recipe: &Recipe) -> Vec<Moment> {
     let Some(first) = moments.first() else { return moments };
@@ -98,6 +99,9 @@ pub fn describe(
     let mut extra = serde_json::Map::new();
     extra.insert("t".into(), json!(round(moment.step as f64 * f64::from(DT), 1)));
     extra.insert("ego_history".into(), json!(history(moment)));
+    if moment.driver != Driver::Expert {
+        extra.insert("driver".into(), json!(moment.driver.name()));
+    }
     extra.insert("cause".into(), json!(cause_word(told)));
     extra.insert("look".into(), json!(if style.textured { "rich" } else { "plain" }));
     let future = scene::Trajectory {

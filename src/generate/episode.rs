@@ -1,13 +1,14 @@
-//! Driving the expert through one scenario and keeping moments of it.
+//! Driving one scenario and keeping moments of the drive.
 
 use super::Recipe;
 use sim::{
     Batch,
     describe::{Command, Driven, command, driven},
+    driver::Driver,
     event::EventKind,
     expert::Decision,
     families::Family,
-    moment::ExpertDrive,
+    moment::Drive,
     rng::Rng,
     scenario::DT,
 };
@@ -26,13 +27,15 @@ const SPOILED: f32 = 5.0;
 pub struct Moment {
     /// Scenario family.
     pub family: &'static Family,
+    /// Who drives.
+    pub driver: Driver,
     /// Scenario seed.
     pub seed: u64,
     /// Simulator step.
     pub step: usize,
     /// One scene, as it was then.
     pub batch: Batch,
-    /// What the expert had decided.
+    /// What the driver had decided.
     pub decision: Decision,
     /// The driven future and its labels.
     pub driven: Driven,
@@ -44,9 +47,10 @@ pub struct Moment {
     pub past: Vec<[f32; 4]>,
 }
 
-/// The moments of one episode, in order. Those shortly before an infraction are left out.
-pub fn moments(family: &'static Family, seed: u64) -> Vec<Moment> {
-    let mut drive = ExpertDrive::new(family, seed);
+/// The moments of one episode, in order. Those of the expert shortly before an infraction and all after it are left out;
+/// the faults of other drivers are what they are for, and only a future with a collision is not told.
+pub fn moments(family: &'static Family, seed: u64, driver: Driver) -> Vec<Moment> {
+    let mut drive = Drive::new(family, seed, driver);
     let world = Arc::clone(&drive.batch.worlds[0]);
     let mut kept: Vec<(usize, Batch, Decision)> = Vec::new();
     let first = Rng::new(seed, "first moment").below(EVERY);
@@ -65,9 +69,13 @@ pub fn moments(family: &'static Family, seed: u64) -> Vec<Moment> {
     }
     let end = drive.batch.scene(0).head;
     let path = &drive.past[..drive.past.len().min(steps + 1)];
-    let infraction = |kind: EventKind| !matches!(kind, EventKind::Complete | EventKind::NearMiss | EventKind::OffRoute);
-    let bad = end.log.events().iter().find(|e| infraction(e.kind)).map_or(usize::MAX, |e| e.step as usize);
-    let spoiled = bad.saturating_sub((SPOILED / DT) as usize);
+    let bad = |kind: EventKind| match driver {
+        Driver::Expert => !matches!(kind, EventKind::Complete | EventKind::NearMiss | EventKind::OffRoute),
+        _ => kind.is_collision(),
+    };
+    let bad = end.log.events().iter().find(|e| bad(e.kind)).map_or(usize::MAX, |e| e.step as usize);
+    let before = if driver == Driver::Expert { (SPOILED / DT) as usize } else { FUTURE * EVERY };
+    let spoiled = bad.saturating_sub(before);
     let moment = |(step, then, decision): (usize, Batch, Decision)| {
         if step >= spoiled {
             return None;
@@ -79,9 +87,16 @@ pub fn moments(family: &'static Family, seed: u64) -> Vec<Moment> {
         let past = (1..=PAST).rev().filter_map(|k| step.checked_sub(k * EVERY)).map(|s| path[s]);
         let past = past.map(|[x, y, heading, v, _]| [x, y, heading, v]).collect();
         let command = command(&then.scene(0));
-        Some(Moment { family, seed, step, decision, driven, command, speed: now[3], past, batch: then })
+        Some(Moment { family, driver, seed, step, decision, driven, command, speed: now[3], past, batch: then })
     };
     kept.into_iter().filter_map(moment).collect()
+}
+
+/// The driver of the n-th episode of a recipe: each drives every family in turn.
+pub fn driver(recipe: &Recipe, episode: u64) -> Driver {
+    let (families, drivers) = (recipe.families.len().max(1) as u64, recipe.drivers.len().max(1) as u64);
+    let turn = episode % families + episode / families;
+    recipe.drivers.get((turn % drivers) as usize).copied().unwrap_or_default()
 }
 
 /// The family of the n-th episode of a recipe.

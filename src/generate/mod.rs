@@ -1,5 +1,5 @@
-//! Labelled frames from the simulator: the rule expert drives seeded scenarios from perturbed starts, moments of its
-//! drives are kept, a balanced part of them is drawn, described in words and written as records.
+//! Labelled frames from the simulator: the rule expert, or others that do worse, drive seeded scenarios from perturbed
+//! starts, moments of their drives are kept, a balanced part of them is drawn, described in words and written as records.
 //!
 //! Data flows one way: [`episode`] drives and keeps moments, [`describe`] draws a moment and writes its record, [`set`]
 //! chooses and writes files, [`card`] says what came out. Everything is a function of the recipe: the same recipe gives the
@@ -12,6 +12,7 @@ pub mod set;
 
 use crate::error::{Failure, Result};
 use sim::{
+    driver::Driver,
     families::Family,
     render::{Camera, Style},
 };
@@ -77,6 +78,8 @@ impl Split {
 pub struct Recipe {
     /// Scenario families to drive in turn.
     pub families: Vec<&'static Family>,
+    /// Who drives, in turn.
+    pub drivers: Vec<Driver>,
     /// Camera of the frames.
     pub camera: Camera,
     /// How episodes look.

@@ -96,7 +96,8 @@ fn drive(recipe: &Recipe, split: Split, wanted: usize, episode: &mut u64) -> (Ve
         let next: Vec<u64> = (*episode..*episode + EPISODES).collect();
         *episode += EPISODES;
         let drive = |&n: &u64| {
-            let all = episode::family(recipe, n).map_or_else(Vec::new, |f| moments(f, split.seed(recipe.seed, n)));
+            let (seed, driver) = (split.seed(recipe.seed, n), episode::driver(recipe, n));
+            let all = episode::family(recipe, n).map_or_else(Vec::new, |family| moments(family, seed, driver));
             (all.len(), knowable(all, recipe))
         };
         let before = pool.len();

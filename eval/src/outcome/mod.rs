@@ -20,7 +20,7 @@ use rewards::{
     pdm::{PdmError, Workspace},
 };
 use roll::{Recorded, Rolled, roll};
-use sim::moment::ExpertDrive;
+use sim::moment::Drive;
 
 /// What comes of every plan from the moment of a record on.
 ///
@@ -32,7 +32,7 @@ pub fn of_sample(sample: &Sample) -> Result<Outcomes, MomentError> {
 }
 
 /// The same from the moment that a drive stands at, with the expert's drive from there on. `None` when ego has no route.
-pub fn of_moment(drive: &ExpertDrive, recorded: &Recorded) -> Option<Outcomes> {
+pub fn of_moment(drive: &Drive, recorded: &Recorded) -> Option<Outcomes> {
     let plans: Vec<MetaAction> = MetaAction::all().collect();
     let rolled: Vec<Rolled> = plans.iter().map(|&plan| roll(recorded, plan)).collect::<Option<_>>()?;
     let mut outcomes = driving::outcomes(&rolled, &recorded.rolled);

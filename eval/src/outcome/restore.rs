@@ -3,8 +3,9 @@
 use super::roll::{Recorded, record};
 use data::{Content, Sample};
 use sim::{
+    driver::Driver,
     families::{self, Family},
-    moment::ExpertDrive,
+    moment::Drive,
     scenario::DT,
 };
 
@@ -75,22 +76,37 @@ pub fn place(sample: &Sample) -> Result<(&'static Family, u64, usize), MomentErr
     Ok((family, seed, (seconds.ok_or_else(missing)? / f64::from(DT)).round() as usize))
 }
 
+/// Who drove a record's clip: the expert where it does not say.
+///
+/// # Errors
+/// Its `driver` is none.
+pub fn driver(sample: &Sample) -> Result<Driver, MomentError> {
+    let Some(value) = sample.extra.get("driver") else { return Ok(Driver::Expert) };
+    value.as_str().and_then(Driver::find).ok_or_else(|| MomentError::Field {
+        id: sample.id.clone(),
+        field: "driver",
+        value: short(&value.to_string()),
+        rule: "expert, late_braking, corner_cutting or too_close",
+    })
+}
+
 fn short(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
-/// The expert's drive at the frame of a record and what it does from there on, which is what the record tells.
+/// The drive of a record's driver at its frame, and what the expert does from there on. What the driver itself does from
+/// there on is [`Recorded::demonstrated`], and what the record tells.
 ///
 /// # Errors
-/// The record is not of the simulator, or of another version of it.
-pub fn restore(sample: &Sample) -> Result<(ExpertDrive, Recorded), MomentError> {
-    let (family, seed, step) = place(sample)?;
+/// The record is not of the simulator, or of another version of it, or its driver is unknown.
+pub fn restore(sample: &Sample) -> Result<(Drive, Recorded), MomentError> {
+    let ((family, seed, step), driver) = (place(sample)?, driver(sample)?);
     let ended = || MomentError::Ended {
         id: sample.id.clone(),
         clip: sample.clip.clone().unwrap_or_default(),
         t: step as f64 * f64::from(DT),
     };
-    let drive = ExpertDrive::at(family, seed, step).filter(|drive| !drive.done()).ok_or_else(ended)?;
+    let drive = Drive::at(family, seed, driver, step).filter(|drive| !drive.done()).ok_or_else(ended)?;
     let recorded = record(&drive).ok_or_else(|| MomentError::NoRoute(sample.id.clone()))?;
     let differs = |what, recorded: String, restored: String| {
         Err(MomentError::Differs { id: sample.id.clone(), what, recorded, restored })
@@ -102,7 +118,7 @@ pub fn restore(sample: &Sample) -> Result<(ExpertDrive, Recorded), MomentError> 
         return differs("the speed", format!("{} m/s", ego.speed_mps), format!("{speed:.1} m/s"));
     }
     if let Some(told) = &sample.labels.future {
-        let future = &recorded.rolled.future;
+        let future = &recorded.demonstrated.future;
         for (i, (a, b)) in told.poses.iter().zip(&future.poses).enumerate() {
             if (a.x - b.x).abs() > ROUNDED || (a.y - b.y).abs() > ROUNDED {
                 let show = |p: &scene::Pose| format!("[{:.2}, {:.2}] after {} s", p.x, p.y, 0.5 * (i + 1) as f64);

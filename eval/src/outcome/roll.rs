@@ -4,8 +4,9 @@ use scene::{MetaAction, Trajectory};
 use sim::{
     Batch,
     describe::driven,
+    driver::Driver,
     event::EventKind,
-    moment::ExpertDrive,
+    moment::Drive,
     policy::{meta, tracker},
     scenario::{DT, Point},
 };
@@ -35,32 +36,34 @@ pub struct Rolled {
 impl Rolled {
     /// Whether ego hit somebody or something.
     pub fn crashed(&self) -> bool {
-        use EventKind::{CollisionPedestrian, CollisionStatic, CollisionVehicle};
-        self.events.iter().any(|e| matches!(e, CollisionPedestrian | CollisionVehicle | CollisionStatic))
+        self.events.iter().any(|e| e.is_collision())
     }
 }
 
-/// The expert's own drive from a moment on.
+/// The expert's drive from a moment on, whoever drove until then.
 #[derive(Debug, Clone)]
 pub struct Recorded {
     /// What came of it.
     pub rolled: Rolled,
+    /// What came of the drive of who drove until then, which is what a record tells.
+    pub demonstrated: Rolled,
     /// The scene at the moment and after each step.
     pub seen: Vec<Batch>,
     line: Vec<Point>,
 }
 
-/// Lets the expert drive on from the moment that `drive` stands at.
-pub fn record(drive: &ExpertDrive) -> Option<Recorded> {
+/// Lets the expert drive on from the moment that `drive` stands at, and who drove it until then.
+pub fn record(drive: &Drive) -> Option<Recorded> {
     let mut on = drive.clone();
-    let (mut ego, mut seen) = (vec![at(&on.batch)], vec![on.batch.fork(0, 1)]);
-    for _ in 0..STEPS {
-        on.decide();
-        on.step();
-        ego.push(at(&on.batch));
-        seen.push(on.batch.fork(0, 1));
+    if drive.driver() != Driver::Expert {
+        on.hand_over(Driver::Expert);
     }
-    let rolled = finish(&drive.batch, &on.batch, ego)?;
+    let mut seen = vec![on.batch.fork(0, 1)];
+    let rolled = drive_on(&mut on, |batch| seen.push(batch.fork(0, 1)))?;
+    let demonstrated = match drive.driver() {
+        Driver::Expert => rolled.clone(),
+        _ => drive_on(&mut drive.clone(), |_| {})?,
+    };
     // Its line, and beyond its end that of the route, as far beside it as it then is.
     let mut line: Vec<Point> = Vec::new();
     let [x, y, heading, _] = rolled.ego[0];
@@ -74,7 +77,20 @@ pub fn record(drive: &ExpertDrive) -> Option<Recorded> {
     let end = on.batch.scene(0);
     let (s, lat) = (end.s[0] + 2.0, end.lat[0]);
     line.extend(tracker::line_along(end.world.route()?, s, AHEAD, |_| lat));
-    Some(Recorded { rolled, seen, line })
+    Some(Recorded { rolled, demonstrated, seen, line })
+}
+
+/// Drives on for the length of a plan; `see` sees the scene after each step.
+fn drive_on(drive: &mut Drive, mut see: impl FnMut(&Batch)) -> Option<Rolled> {
+    let before = drive.batch.fork(0, 1);
+    let mut ego = vec![at(&before)];
+    for _ in 0..STEPS {
+        drive.decide();
+        drive.step();
+        ego.push(at(&drive.batch));
+        see(&drive.batch);
+    }
+    finish(&before, &drive.batch, ego)
 }
 
 /// Drives one plan from the moment that `recorded` begins at.

@@ -17,7 +17,7 @@ use scene::{
     },
 };
 use sim::{
-    moment::ExpertDrive,
+    moment::Drive,
     path::NO_LANE,
     road::Road,
     scenario::{AgentKind, Lamp, LaneKind, PropKind, StopRule, Turn},
@@ -40,7 +40,7 @@ pub fn axle(x: f32, y: f32, heading: f32) -> Pose {
 }
 
 /// The scene of a moment; `None` when ego has no route.
-pub fn scene(drive: &ExpertDrive, recorded: &Recorded) -> Option<Scene> {
+pub fn scene(drive: &Drive, recorded: &Recorded) -> Option<Scene> {
     let now = recorded.seen[0].scene(0);
     let (world, road) = (now.world, &now.world.road);
     let route = world.route()?;

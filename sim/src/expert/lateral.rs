@@ -1,4 +1,8 @@
-//! Where to be beside the route: a chain of smooth shifts, continuous with ego's place and direction now.
+//! Where to be beside the route: a chain of smooth shifts, continuous with ego's place and direction now, and for drivers
+//! who cut corners a way towards the inside of bends on top of it.
+
+use crate::path::Path;
+use std::sync::Arc;
 
 /// One shift: from `start` to `end` metres along the route to `to` metres left of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,11 +22,63 @@ pub struct Lateral {
     pub from: [f32; 3],
     /// Shifts in order; they do not overlap.
     pub shifts: Vec<Shift>,
+    /// What is added to them in bends.
+    pub cut: Cut,
+}
+
+/// Metres to the left at which corners are cut, one for each metre of the route; nowhere when it is empty.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Cut {
+    from: f32,
+    offset: Arc<[f32]>,
+}
+
+/// Curvature of bends that are cut in full, 1/m.
+const BEND: f32 = 0.015;
+/// Metres before and after a bend within which one goes over to its inside and back.
+const OVER: i32 = 12;
+
+impl Cut {
+    /// Bends of the next `metres` from `s` on, `inside` metres to the left in those to the left and to the right in those
+    /// to the right.
+    pub fn corners(route: &Path, s: f32, metres: usize, [left, right]: [f32; 2]) -> Cut {
+        if left == 0.0 && right == 0.0 {
+            return Cut::default();
+        }
+        let from = s.floor() - 1.0;
+        let sharp = |at: f32| {
+            let bend = (route.kappa[route.index(at)] / BEND).clamp(-1.0, 1.0);
+            bend * if bend > 0.0 { left } else { right }
+        };
+        // A triangle's mean has a slope without steps.
+        let mean = |at: f32| {
+            let weights = (1 - OVER..OVER).map(|k| (OVER - k.abs()) as f32 * sharp(at + k as f32));
+            weights.sum::<f32>() / (OVER * OVER) as f32
+        };
+        Cut { from, offset: (0..metres + 2).map(|i| mean(from + i as f32)).collect() }
+    }
+
+    /// Metres to the left and slope at `s`.
+    pub fn at(&self, s: f32) -> (f32, f32) {
+        let place = (s - self.from).max(0.0);
+        let i = place as usize;
+        match self.offset.get(i..i + 2) {
+            Some(&[a, b]) => (a + (place - i as f32) * (b - a), b - a),
+            _ => (0.0, 0.0),
+        }
+    }
 }
 
 impl Lateral {
-    /// Metres to the left and slope at `s`: cubic Hermite pieces, flat at the end of each shift.
+    /// Metres to the left and slope at `s`.
     pub fn at(&self, s: f32) -> (f32, f32) {
+        let (shifted, slope) = self.shifted(s);
+        let (cut, turned) = self.cut.at(s);
+        (shifted + cut, slope + turned)
+    }
+
+    /// The same without the cut of corners: cubic Hermite pieces, flat at the end of each shift.
+    pub fn shifted(&self, s: f32) -> (f32, f32) {
         let [s0, mut d, mut slope] = self.from;
         let mut reached = s0;
         for shift in &self.shifts {
@@ -69,6 +125,7 @@ mod tests {
         let lateral = Lateral {
             from: [10.0, 0.5, 0.1],
             shifts: vec![Shift { start: 10.0, end: 30.0, to: 3.0 }, Shift { start: 50.0, end: 70.0, to: 0.0 }],
+            ..Lateral::default()
         };
         let close = |s: f32, d: f32| (lateral.offset(s) - d).abs() < 1e-3;
         assert!(close(10.001, 0.5) && close(30.0, 3.0) && close(40.0, 3.0) && close(60.0, 1.5) && close(90.0, 0.0));

@@ -14,6 +14,7 @@ mod score;
 pub use forecast::Who;
 
 use crate::batch::{Action, Batch, Scene};
+use crate::driver::Driver;
 use crate::path::Path;
 use crate::policy::Policy;
 use crate::policy::tracker::Plan;
@@ -83,6 +84,8 @@ pub struct Decision {
 /// What is remembered of a scene between decisions.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Memory {
+    /// Who drives.
+    driver: Driver,
     /// Stop sign at which ego has stood.
     stopped_at: Option<usize>,
     /// Light for which ego brakes since it turned yellow.
@@ -93,13 +96,36 @@ pub struct Memory {
     decision: Option<Decision>,
 }
 
-/// The rule expert in every scene of a batch.
+/// The rule expert, or another driver, in every scene of a batch.
 #[derive(Debug, Clone, Default)]
 pub struct RuleExpert {
+    driver: Driver,
     memory: Vec<Memory>,
 }
 
 impl RuleExpert {
+    /// One that drives as `driver` does.
+    pub fn of(driver: Driver) -> RuleExpert {
+        RuleExpert { driver, memory: Vec::new() }
+    }
+
+    /// Who drives.
+    pub fn driver(&self) -> Driver {
+        self.driver
+    }
+
+    /// Lets another driver go on. It knows which lines are dealt with and decides anew.
+    pub fn hand_over(&mut self, driver: Driver) {
+        self.driver = driver;
+        for memory in &mut self.memory {
+            *memory = Memory { driver, stopped_at: memory.stopped_at, held: memory.held, ..Memory::default() };
+        }
+    }
+
+    fn fresh(&self) -> Memory {
+        Memory { driver: self.driver, ..Memory::default() }
+    }
+
     /// Its last decision in a scene.
     pub fn decision(&self, scene: usize) -> Option<&Decision> {
         self.memory.get(scene)?.decision.as_ref()
@@ -112,12 +138,12 @@ impl Policy for RuleExpert {
     }
 
     fn reset(&mut self, batch: &Batch) {
-        self.memory = vec![Memory::default(); batch.len()];
+        self.memory = vec![self.fresh(); batch.len()];
     }
 
     fn act(&mut self, batch: &Batch, actions: &mut [Action]) {
         use rayon::prelude::*;
-        self.memory.resize(batch.len(), Memory::default());
+        self.memory.resize(batch.len(), self.fresh());
         self.memory.par_iter_mut().zip(actions.par_iter_mut()).enumerate().for_each(|(i, (memory, action))| {
             let scene = batch.scene(i);
             *action = if scene.head.done { Action::default() } else { act(&scene, memory) };
@@ -149,7 +175,8 @@ pub fn decide<'m>(scene: &Scene<'_>, memory: &'m mut Memory) -> Option<&'m Decis
         a: scene.a[0],
         half: [scene.world.half_length[0], scene.world.half_width[0]],
     };
-    let caps = rules::caps(scene, route, &others);
+    let habits = memory.driver.habits();
+    let caps = rules::caps(scene, route, &others, habits);
     let zones = rules::zones(scene);
     let lines = rules::holds(scene, route, memory);
     let reference = caps.speed.iter().take(60).map(|c| c.0).fold(5.0f32, f32::max);
@@ -157,15 +184,15 @@ pub fn decide<'m>(scene: &Scene<'_>, memory: &'m mut Memory) -> Option<&'m Decis
     // Where another lane leads the same way, the shoulder and the oncoming lane are for emergencies.
     let several = propose::beside(scene, route, ego.s, 1).or(propose::beside(scene, route, ego.s, -1)).is_some();
     let mut best: Option<(f32, Aim, Lateral, Rollout, Option<f32>)> = None;
-    for proposal in propose::proposals(scene, route, &others, ego, &caps) {
+    for proposal in propose::proposals((scene, route, habits), &others, ego, &caps) {
         let propose::Proposal { aim, lateral } = proposal;
         let caps = caps.shifting(&lateral.shifts, lateral.from[1]);
-        let meetings = rollout::meetings(&others, &lateral, ego);
+        let meetings = rollout::meetings(&others, &lateral, ego, habits);
         let (off, outside) = score::beside_lanes(scene, route, &lateral, ego, 60.0);
         let off = (off, outside.min(40.0) * if several { 0.5 } else { 0.06 });
         let place = |agent, low, s| rules::waiting_place(scene, route, (agent, low, s), &zones);
         let mut holds = lines.clone();
-        holds.extend(rollout::crossings(&meetings, ego, &caps, 0.9, place));
+        holds.extend(rollout::crossings(&meetings, ego, &caps, habits, place));
         // On the way aside the speed is kept, there ego is slow enough to be passed.
         let keep = (ego.v / caps.at(ego.s).0.max(1.0)).min(0.9);
         let there = lateral.shifts.first().is_some_and(|shift| (shift.to - scene.lat[0]).abs() < 0.8);
@@ -178,8 +205,8 @@ pub fn decide<'m>(scene: &Scene<'_>, memory: &'m mut Memory) -> Option<&'m Decis
             _ => &[1.0, 0.5][..],
         };
         for &share in shares {
-            let rollout = rollout::roll(ego, &caps, share, &meetings, &holds);
-            let points = score::score((ego, route, &others), &lateral, aim, &rollout, reference, off);
+            let rollout = rollout::roll((ego, habits), &caps, share, &meetings, &holds);
+            let points = score::score((ego, route, &others, habits), &lateral, aim, &rollout, reference, off);
             let mut total = points.total;
             if emergency.is_some() && !matches!(aim, Aim::Aside(..)) {
                 total -= 25.0;

@@ -2,10 +2,11 @@
 //! it, out of the way of an ambulance.
 
 use super::forecast::{Other, STEPS, Who};
-use super::lateral::{Lateral, Shift};
+use super::lateral::{Cut, Lateral, Shift};
 use super::rollout::Ego;
-use super::rules::Caps;
+use super::rules::{Caps, LOOK};
 use crate::batch::Scene;
+use crate::driver::Habits;
 use crate::path::{NO_LANE, Path};
 use crate::scenario::AgentKind;
 
@@ -65,7 +66,12 @@ pub fn emergency_behind(others: &[Other], ego: Ego) -> Option<Emergency> {
 }
 
 /// Every profile worth a look.
-pub fn proposals(scene: &Scene<'_>, route: &Path, others: &[Other], ego: Ego, caps: &Caps) -> Vec<Proposal> {
+pub fn proposals(
+    (scene, route, habits): (&Scene<'_>, &Path, &Habits),
+    others: &[Other],
+    ego: Ego,
+    caps: &Caps,
+) -> Vec<Proposal> {
     let place = route.at(ego.s);
     let (d0, slope) = {
         let (sin, cos) = (scene.sin[0], scene.cos[0]);
@@ -76,21 +82,31 @@ pub fn proposals(scene: &Scene<'_>, route: &Path, others: &[Other], ego: Ego, ca
     let shift = |to: f32, length: f32| Shift { start: ego.s, end: ego.s + length, to };
     let simple = |aim: Aim, to: f32| {
         let length = Lateral::comfortable(to - d0, ego.v.max(2.0));
-        Proposal { aim, lateral: Lateral { from, shifts: vec![shift(to, length)] } }
+        Proposal { aim, lateral: Lateral { from, shifts: vec![shift(to, length)], ..Lateral::default() } }
     };
     let width = lane_width(scene, route, ego.s);
     let room = (0.5 * width - ego.half[1] - 0.1).max(0.0);
-    let mut list = vec![simple(Aim::Centre, 0.0)];
+    // Corners are cut within the lane alone: who goes around something goes where it has to.
+    let cut = Cut::corners(route, ego.s, LOOK, habits.inside);
+    let lane = |aim: Aim, to: f32| {
+        let Proposal { aim, mut lateral } = simple(aim, to);
+        let (d, turned) = cut.at(ego.s);
+        lateral.from = [ego.s, d0 - d, slope - turned];
+        lateral.cut = cut.clone();
+        Proposal { aim, lateral }
+    };
+    let mut list = vec![lane(Aim::Centre, 0.0)];
     if d0.abs() > 0.7 {
         list.push(simple(Aim::Stay, d0));
     }
     if room > 0.2 {
         let nudge = room.min(0.8);
-        list.push(simple(Aim::Nudge(1), nudge));
-        list.push(simple(Aim::Nudge(-1), -nudge));
+        list.push(lane(Aim::Nudge(1), nudge));
+        list.push(lane(Aim::Nudge(-1), -nudge));
     }
     if let Some(group) = blocking(others, ego, caps) {
         for (side, clearance) in [(1i8, 1.0f32), (1, 0.45), (-1, 1.0), (-1, 0.45)] {
+            let clearance = clearance * habits.distance;
             let to =
                 if side > 0 { group.left + ego.half[1] + clearance } else { group.right - ego.half[1] - clearance };
             if to.abs() < 6.5 {
@@ -98,7 +114,7 @@ pub fn proposals(scene: &Scene<'_>, route: &Path, others: &[Other], ego: Ego, ca
             }
         }
     }
-    if let Some((who, to)) = give_room(others, ego) {
+    if let Some((who, to)) = give_room(others, ego, habits.distance) {
         for (to, share) in [(to, 1.0), (to, 0.6), (to - 0.4, 0.6)] {
             let mut proposal = simple(Aim::Around(-1, who), to);
             for shift in &mut proposal.lateral.shifts {
@@ -192,7 +208,7 @@ fn blocking(others: &[Other], ego: Ego, caps: &Caps) -> Option<Group> {
 }
 
 /// Somebody oncoming who uses a part of ego's lane, and the offset at which it has room.
-fn give_room(others: &[Other], ego: Ego) -> Option<(Who, f32)> {
+fn give_room(others: &[Other], ego: Ego, distance: f32) -> Option<(Who, f32)> {
     let mut found: Option<(Who, f32)> = None;
     for other in others.iter().filter(|o| o.speed[0] < -1.0) {
         let right = (0..STEPS)
@@ -200,7 +216,7 @@ fn give_room(others: &[Other], ego: Ego) -> Option<(Who, f32)> {
             .map(|k| other.lat[k] - other.across[k])
             .fold(f32::MAX, f32::min);
         // Those who cross the whole lane go elsewhere.
-        let to = right - ego.half[1] - 0.35;
+        let to = right - ego.half[1] - 0.35 * distance;
         if (-2.6..-0.1).contains(&to) && found.is_none_or(|(_, best)| to < best) {
             found = Some((other.who, to));
         }
@@ -218,7 +234,7 @@ fn around(aim: Aim, from: [f32; 3], ego: Ego, group: &Group, to: f32) -> Proposa
     let leave = (group.end + ego.half[0] + 0.8).max(reached);
     let back = 0.8 * Lateral::comfortable(to, v.clamp(5.0, 9.0));
     let shifts = vec![Shift { start, end: reached, to }, Shift { start: leave, end: leave + back, to: 0.0 }];
-    Proposal { aim, lateral: Lateral { from, shifts } }
+    Proposal { aim, lateral: Lateral { from, shifts, ..Lateral::default() } }
 }
 
 /// Width of the route's lane, metres.

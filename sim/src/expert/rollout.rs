@@ -4,6 +4,7 @@ use super::Cause;
 use super::forecast::{Other, STEP, STEPS, Who};
 use super::lateral::Lateral;
 use super::rules::{Caps, Hold};
+use crate::driver::Habits;
 use crate::policy::simple::{free, idm};
 
 /// Ego as a proposal starts.
@@ -44,10 +45,10 @@ pub struct Rollout {
 }
 
 /// Who is on the way that a profile takes.
-pub fn meetings<'a>(others: &'a [Other], lateral: &Lateral, ego: Ego) -> Vec<Meeting<'a>> {
+pub fn meetings<'a>(others: &'a [Other], lateral: &Lateral, ego: Ego, habits: &Habits) -> Vec<Meeting<'a>> {
     let mut found = Vec::new();
     for other in others {
-        let margin = if other.kind.is_pedestrian() { 0.55 } else { 0.3 };
+        let margin = habits.distance * if other.kind.is_pedestrian() { 0.55 } else { 0.3 };
         let inside = |k: usize| {
             let d = lateral.offset(other.s[k]);
             other.s[k] + other.along[k] > ego.s && (other.lat[k] - d).abs() < other.across[k] + ego.half[1] + margin
@@ -76,7 +77,7 @@ pub fn crossings(
     meetings: &[Meeting<'_>],
     ego: Ego,
     caps: &Caps,
-    margin: f32,
+    habits: &Habits,
     place: impl Fn(usize, f32, f32) -> f32,
 ) -> Vec<Hold> {
     let front = ego.s + ego.half[0];
@@ -95,14 +96,14 @@ pub fn crossings(
             low = low.min(other.s[k] - other.along[k]);
             high = high.max(other.s[k] + other.along[k]);
         }
-        let stand_off = if walks { 2.2 } else { 1.5 };
+        let stand_off = habits.distance * if walks { 2.2 } else { 1.5 };
         if front > low - 0.3 && !walks || ego.s > low {
             continue;
         }
         let slowed = caps.at(low).0;
         let clear = time_over(high + ego.half[0] + 0.5 - ego.s, ego.v, slowed.max(ego.v.min(caps.at(ego.s).0)));
         let comes = first as f32 * STEP;
-        if within & 1 == 0 && clear < comes - margin {
+        if within & 1 == 0 && clear < comes - habits.margin {
             continue;
         }
         let until = if last >= STEPS { f32::INFINITY } else { last as f32 * STEP + if walks { 0.6 } else { 0.3 } };
@@ -134,11 +135,17 @@ fn time_over(metres: f32, v: f32, top: f32) -> f32 {
 }
 
 /// Drives a proposal out at a share of the allowed speed.
-pub fn roll(ego: Ego, caps: &Caps, share: f32, meetings: &[Meeting<'_>], holds: &[Hold]) -> Rollout {
+pub fn roll(
+    (ego, habits): (Ego, &Habits),
+    caps: &Caps,
+    share: f32,
+    meetings: &[Meeting<'_>],
+    holds: &[Hold],
+) -> Rollout {
     let mut out = Rollout { s: [ego.s; STEPS], v: [ego.v; STEPS], a: [0.0; STEPS], cause: [Cause::Free; STEPS] };
     let (mut s, mut v, mut a) = (ego.s, ego.v, ego.a);
     for k in 0..STEPS {
-        let (wanted, cause) = wish(ego, (s, v, k), caps, share, meetings, holds);
+        let (wanted, cause) = wish((ego, habits), (s, v, k), caps, share, meetings, holds);
         // Gentle changes are smooth; braking that is needed comes at once.
         let (down, up) = if wanted < -3.2 { (40.0, 10.0) } else { (2.8, 2.6) };
         a = wanted.clamp(a - down * STEP, (a.max(-1.0) + up * STEP).max(a)).clamp(-8.0, 2.3);
@@ -154,7 +161,7 @@ pub fn roll(ego: Ego, caps: &Caps, share: f32, meetings: &[Meeting<'_>], holds: 
 }
 
 fn wish(
-    ego: Ego,
+    (ego, habits): (Ego, &Habits),
     (s, v, k): (f32, f32, usize),
     caps: &Caps,
     share: f32,
@@ -167,7 +174,7 @@ fn wish(
     let cap = (cap * share).max(0.5);
     let mut best = (free(v, cap, 2.0), if v > 0.85 * cap { why } else { Cause::Free });
     if v > cap + 0.3 {
-        let hardest = if share < 0.2 { -7.5 } else { -2.5 };
+        let hardest = if share < 0.2 { -7.5 } else { -habits.hardest };
         best.0 = best.0.min((-(v - cap) / 0.7).max(hardest));
     }
     let mut offer = |accel: f32, cause: Cause| {
@@ -181,12 +188,12 @@ fn wish(
             continue;
         }
         let needed = v * v / (2.0 * (gap - 0.4).max(0.15));
-        if needed > 1.5 || gap < 1.0 {
+        if needed > habits.brake || gap < 1.0 {
             // The last half metre softly.
             let soft = if v < 0.8 && gap > 0.3 { needed.min(0.7) } else { needed };
             offer(if gap < 0.5 && v < 0.5 { -1.2 } else { -soft }, hold.cause);
-        } else if gap < 12.0 {
-            offer(free(v, (1.6 * gap).sqrt().max(0.6), 1.5), hold.cause);
+        } else if gap < habits.creep.0 {
+            offer(free(v, (habits.creep.1 * gap).sqrt().max(0.6), 1.5), hold.cause);
         }
     }
     for meeting in meetings {
@@ -204,11 +211,13 @@ fn wish(
         }
         let gap = at - other.along[k] - front;
         let (parameters, cause) = match other.who {
-            Who::Prop(_) => ([2.0, 3.0, 12.0, 0.2], Cause::Obstacle(other.who)),
-            Who::Agent(_) if other.still => ([2.0, 3.0, 12.0, 0.2], Cause::Obstacle(other.who)),
-            Who::Agent(i) if other.kind.is_pedestrian() => ([2.0, 3.0, 2.5, 0.8], Cause::Pedestrian(i)),
-            Who::Agent(i) => ([2.0, 3.0, 2.5, 1.1], Cause::Lead(i)),
+            Who::Prop(_) => ([12.0, 0.2], Cause::Obstacle(other.who)),
+            Who::Agent(_) if other.still => ([12.0, 0.2], Cause::Obstacle(other.who)),
+            Who::Agent(i) if other.kind.is_pedestrian() => ([2.5, habits.headway.min(0.8)], Cause::Pedestrian(i)),
+            Who::Agent(i) => ([2.5, habits.headway], Cause::Lead(i)),
         };
+        let [apart, headway] = [parameters[0] * habits.distance, parameters[1]];
+        let parameters = [2.0, habits.comfort, apart, headway];
         offer(idm(v, cap, gap, lead.max(-8.0), parameters).max(least), cause);
     }
     best

@@ -4,6 +4,7 @@ use super::forecast::{Other, Who};
 use super::lateral::Shift;
 use super::{Cause, Memory};
 use crate::batch::{NO_PATH, Scene};
+use crate::driver::Habits;
 use crate::path::Path;
 use crate::scenario::{Control, Lamp, PropKind, StopRule};
 
@@ -11,12 +12,8 @@ use crate::scenario::{Control, Lamp, PropKind, StopRule};
 pub const LOOK: usize = 140;
 /// Largest lateral acceleration in bends, m/s².
 const LATERAL: f32 = 2.4;
-/// Deceleration into slower stretches, m/s².
-const SLOWING: f32 = 1.8;
 /// Metres before a shared place at which ego's front waits.
 const BEFORE: f32 = 1.2;
-/// Speed past somebody who may step onto the road, m/s.
-const WALKING_EDGE: f32 = 3.5;
 
 /// Speeds ahead, one for each metre from where ego is.
 #[derive(Debug, Clone)]
@@ -25,6 +22,8 @@ pub struct Caps {
     pub from: f32,
     /// m/s and why.
     pub speed: Vec<(f32, Cause)>,
+    /// Deceleration into slower stretches, m/s².
+    slowing: f32,
 }
 
 impl Caps {
@@ -52,7 +51,7 @@ impl Caps {
     fn slow_in_time(&mut self) {
         for i in (0..self.speed.len() - 1).rev() {
             let (next, cause) = self.speed[i + 1];
-            let reachable = (next * next + 2.0 * SLOWING).sqrt();
+            let reachable = (next * next + 2.0 * self.slowing).sqrt();
             if reachable < self.speed[i].0 {
                 self.speed[i] = (reachable, cause);
             }
@@ -85,7 +84,7 @@ pub struct Hold {
 }
 
 /// Speeds that limit, bends, people at the edge and hidden places allow.
-pub fn caps(scene: &Scene<'_>, route: &Path, others: &[Other]) -> Caps {
+pub fn caps(scene: &Scene<'_>, route: &Path, others: &[Other], habits: &Habits) -> Caps {
     let from = scene.s[0];
     let speed = (0..LOOK)
         .map(|d| {
@@ -95,13 +94,13 @@ pub fn caps(scene: &Scene<'_>, route: &Path, others: &[Other]) -> Caps {
             if bend < limit { (bend, Cause::Curve) } else { (limit, Cause::Limit) }
         })
         .collect();
-    let mut caps = Caps { from, speed };
+    let mut caps = Caps { from, speed, slowing: habits.slowing };
     for other in others {
         if let Who::Agent(i) = other.who
             && let Some(s) = may_step_out(scene, route, i, other)
         {
             let half = scene.world.half_length[0];
-            caps.lower(s - half - 5.0, s - half + 1.0, WALKING_EDGE, Cause::Pedestrian(i));
+            caps.lower(s - half - 5.0, s - half + 1.0, habits.walking_edge, Cause::Pedestrian(i));
         } else if other.still && hides(scene, other) {
             let half = scene.world.half_width[0];
             let room = other.lat[0].abs() - other.across[0] - half;

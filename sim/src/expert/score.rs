@@ -6,6 +6,7 @@ use super::lateral::Lateral;
 use super::propose::Aim;
 use super::rollout::{Ego, Rollout};
 use crate::batch::Scene;
+use crate::driver::Habits;
 use crate::path::Path;
 use crate::scenario::{LaneKind, Turn};
 
@@ -40,8 +41,9 @@ pub fn first_touch(
     rollout: &Rollout,
     others: &[Other],
     early: usize,
+    distance: f32,
 ) -> Option<(f32, f32)> {
-    let widen = if early == 0 { 0.12 } else { 0.0 };
+    let widen = if early == 0 { 0.12 * distance } else { 0.0 };
     let d0 = lateral.from[1];
     for k in 0..STEPS - early {
         let v = rollout.v[k];
@@ -79,7 +81,7 @@ pub fn first_touch(
                 sin: other.sin[j],
                 half: other.half,
             };
-            let soft = if other.kind.is_pedestrian() { 0.25 } else { 0.0 };
+            let soft = if other.kind.is_pedestrian() { 0.25 * distance } else { 0.0 };
             let mine = Rect { x, y, cos, sin, half: [half[0] + soft, half[1] + soft] };
             if overlap(mine, theirs) {
                 return Some((t, rollout.v[k]));
@@ -148,7 +150,7 @@ pub struct Points {
 /// Scores a rollout. `reference` is the speed that would be full progress, `off` the metres off the road,
 /// `outside` the points that leaving the lanes costs.
 pub fn score(
-    (ego, route, others): (Ego, &Path, &[Other]),
+    (ego, route, others, habits): (Ego, &Path, &[Other], &Habits),
     lateral: &Lateral,
     aim: Aim,
     rollout: &Rollout,
@@ -156,18 +158,18 @@ pub fn score(
     (off, outside): (f32, f32),
 ) -> Points {
     let mut total = 0.0;
-    let touch = first_touch(ego, route, lateral, rollout, others, 0);
+    let touch = first_touch(ego, route, lateral, rollout, others, 0, habits.distance);
     if let Some((t, v)) = touch {
         total -= 60.0 + 18.0 * (8.0 - t) + 3.0 * v;
-    } else if let Some((t, _)) = first_touch(ego, route, lateral, rollout, others, 3) {
-        total -= 1.0 + (5.0 - t).max(0.0);
+    } else if let Some((t, _)) = first_touch(ego, route, lateral, rollout, others, 3, habits.distance) {
+        total -= habits.foresight * (1.0 + (5.0 - t).max(0.0));
     }
     total -= 8.0 * off.min(10.0) + outside;
     let progress = (rollout.s[STEPS - 1] - ego.s) / (reference * STEP * (STEPS - 1) as f32);
     total += 20.0 * progress;
     let hardest = rollout.a.iter().take(12).fold(0.0f32, |m, &a| m.min(a));
-    total -= 1.2 * (-hardest - 2.5).max(0.0);
-    let aside: f32 = (0..STEPS).map(|k| lateral.offset(rollout.s[k]).abs()).sum::<f32>() / STEPS as f32;
+    total -= habits.discomfort * (-hardest - 2.5).max(0.0);
+    let aside: f32 = (0..STEPS).map(|k| lateral.shifted(rollout.s[k]).0.abs()).sum::<f32>() / STEPS as f32;
     total -= 0.5 * aside;
     total -= match aim {
         Aim::Centre => 0.0,

@@ -70,7 +70,7 @@ pub fn plan(scene: &Scene<'_>, action: MetaAction, offset: &mut f32) -> Option<P
     let along = (cos * place.cos + sin * place.sin).max(0.3);
     let slope = ((sin * place.cos - cos * place.sin) / along).clamp(-0.8, 0.8);
     let shift = Shift { start: s, end: s + (v * CHANGE).max(8.0), to };
-    let lateral = Lateral { from: [s, from, slope], shifts: vec![shift] };
+    let lateral = Lateral { from: [s, from, slope], shifts: vec![shift], ..Lateral::default() };
     // A small error is left to the tracker: the line is the goal itself.
     let offset_at = |at: f32| if (from - to).abs() < 0.5 { to } else { lateral.offset(at.max(s)) };
     let line = tracker::line_along(route, s - 3.0, 60.0, offset_at);

@@ -10,13 +10,17 @@ use crate::{
     train::progress::Progress,
 };
 use serde_json::json;
-use sim::families::{self, Family};
+use sim::{
+    driver::Driver,
+    families::{self, Family},
+};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "Examples:
   reinsman data generate --count 2000 --out runs/boxes
   reinsman data generate --count 500 --camera vlm --look plain --out runs/plain
-  reinsman data generate --count 300 --families signal,stop_sign --seed 7 --out runs/signs";
+  reinsman data generate --count 300 --families signal,stop_sign --seed 7 --out runs/signs
+  reinsman data generate --drivers expert,late_braking,corner_cutting,too_close --out runs/mixed";
 
 /// What can be typed after `data generate`.
 #[derive(Debug, clap::Args)]
@@ -34,6 +38,9 @@ pub struct Args {
     /// Scenario families to drive, separated by commas (default: all)
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub families: Vec<String>,
+    /// Who drives, separated by commas, episode by episode in turn: expert, late_braking, corner_cutting, too_close
+    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "expert")]
+    pub drivers: Vec<String>,
     /// Camera: tiny, mid, vlm, or WIDTHxHEIGHT@DEGREES
     #[arg(long, value_name = "CAMERA", default_value = "mid")]
     pub camera: String,
@@ -60,10 +67,11 @@ pub struct Args {
 /// Runs the verb.
 ///
 /// # Errors
-/// Unknown families and cameras exit 2, an unwritable folder 3.
+/// Unknown families, drivers and cameras exit 2, an unwritable folder 3.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
     let recipe = Recipe {
         families: chosen(&args.families)?,
+        drivers: args.drivers.iter().map(|name| driver(name)).collect::<Result<_>>()?,
         camera: camera(&args.camera)?,
         look: args.look,
         seed: args.seed,
@@ -132,16 +140,22 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Family>> {
         return Ok(families::ALL.iter().collect());
     }
     let find = |name: &String| {
-        families::ALL.iter().find(|f| f.name == name).ok_or_else(|| {
-            let known = || families::ALL.iter().map(|f| f.name);
-            let hint = match nearest(name, known()) {
-                Some(near) => format!("did you mean {near}?"),
-                None => format!("known are {}", known().collect::<Vec<_>>().join(", ")),
-            };
-            Failure::usage(format!("unknown scenario family {name:?}")).hint(hint)
-        })
+        let known: Vec<&str> = families::ALL.iter().map(|f| f.name).collect();
+        families::find(name).ok_or_else(|| unknown("scenario family", name, &known))
     };
     names.iter().map(find).collect()
+}
+
+fn driver(name: &str) -> Result<Driver> {
+    Driver::find(name).ok_or_else(|| unknown("driver", name, &Driver::ALL.map(Driver::name)))
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> Failure {
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("known are {}", known.join(", ")),
+    };
+    Failure::usage(format!("unknown {what} {name:?}")).hint(hint)
 }
 
 /// The command that makes this set again.
@@ -154,6 +168,7 @@ fn command(args: &Args) -> String {
     };
     add("--split", args.split.to_string(), "0.8,0.1,0.1");
     add("--families", args.families.join(","), "");
+    add("--drivers", args.drivers.join(","), "expert");
     add("--camera", args.camera.clone(), "mid");
     add("--look", format!("{:?}", args.look).to_lowercase(), "both");
     add("--seed", args.seed.to_string(), "0");
