@@ -3,7 +3,7 @@
 use super::{Shared, print, print_json};
 use crate::{
     error::{Failure, Result},
-    reproduce::{self, recipe::Recipe},
+    reproduce::{self, pair, recipe::Recipe},
     train::progress,
 };
 use serde_json::json;
@@ -12,6 +12,7 @@ use std::{path::PathBuf, time::Instant};
 const EXAMPLES: &str = "Examples:
   reinsman reproduce alphadrive --quick          # minutes: every arm once, too short to judge
   reinsman reproduce alphadrive                  # the table of the README, over an hour
+  reinsman reproduce pair-drive                  # trajectories: imitation, a tree, a selector
   reinsman reproduce alphadrive --recipe mine.toml --out runs/mine --json
 
 A stopped reproduction continues with the same command. Recipes are in eval/reproductions; one
@@ -21,7 +22,7 @@ given with --recipe says what differs, such as seeds = [1].";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Which paper: alphadrive
+    /// Which paper: alphadrive or pair-drive
     #[arg(value_name = "NAME")]
     pub name: String,
     /// Few frames, few steps, one seed: shows that everything runs
@@ -43,12 +44,18 @@ pub struct Args {
 /// # Errors
 /// Bad recipes exit 2, the disk 3, device trouble 4, a stop on request 75.
 pub fn run(args: &Args, shared: &Shared) -> Result<()> {
-    let (recipe, text) = Recipe::load(&args.name, args.quick, args.recipe.as_deref())?;
     let quick = if args.quick { "-quick" } else { "" };
     let out = args.out.clone().unwrap_or_else(|| format!("runs/reproduce-{}{quick}", args.name).into());
     let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
     let begin = Instant::now();
-    let report = reproduce::run(&recipe, &text, &out, threads, shared.quiet)?;
+    let over = args.recipe.as_deref();
+    let report = if args.name == pair::NAME {
+        let (recipe, text) = pair::load(args.quick, over)?;
+        pair::run(&recipe, &text, &out, threads, shared.quiet)?
+    } else {
+        let (recipe, text) = Recipe::load(&args.name, args.quick, over)?;
+        reproduce::run(&recipe, &text, &out, threads, shared.quiet)?
+    };
     let page = out.join("report.html").display().to_string();
     if args.json {
         let value = serde_json::to_value(&report).map_err(|e| Failure::data(e.to_string()))?;

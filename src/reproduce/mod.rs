@@ -102,6 +102,11 @@ pub fn run(recipe: &Recipe, text: &str, out: &Path, threads: usize, quiet: bool)
     outcome::publish(recipe, &set, &jobs, out)
 }
 
+/// Names of everything that can be reproduced.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    Recipe::names().chain([pair::NAME])
+}
+
 /// Writes the recipe down; a folder holds one.
 pub(crate) fn keep(text: &str, out: &Path) -> Result<()> {
     let path = out.join("recipe.toml");

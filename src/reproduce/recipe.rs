@@ -156,29 +156,10 @@ impl Recipe {
     /// Exit 2 for unknown names, exit 3 for a file that cannot be read, exit 2 for what does not fit together.
     pub fn load(name: &str, quick: bool, over: Option<&Path>) -> Result<(Recipe, String)> {
         let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
-            let hint = match nearest(name, Self::names()) {
-                Some(near) => format!("did you mean {near}?"),
-                None => format!("known are {}", Self::names().collect::<Vec<_>>().join(", ")),
-            };
-            return Err(Failure::usage(format!("unknown reproduction {name:?}")).hint(hint));
+            return Err(unknown(name));
         };
-        let mut table = parse(name, text)?;
-        let small = table.remove("quick");
-        if let (true, Some(Value::Table(small))) = (quick, small) {
-            lay(&mut table, small);
-        }
-        if let Some(path) = over {
-            let text = std::fs::read_to_string(path).map_err(io_at(path))?;
-            lay(&mut table, parse(&path.display().to_string(), &text)?);
-        }
-        let place = over.map_or(name.to_owned(), |path| path.display().to_string());
-        let wrong = |e: &dyn std::fmt::Display| {
-            let shipped = "eval/reproductions holds the built-in recipe";
-            Failure::usage(format!("recipe {place}: {}", e.to_string().trim())).hint(shipped)
-        };
-        let text = toml::to_string(&table).map_err(|e| wrong(&e))?;
-        let recipe: Recipe = Value::Table(table).try_into().map_err(|e: toml::de::Error| wrong(&e))?;
-        recipe.check().map_err(|message| wrong(&message))?;
+        let (recipe, text): (Recipe, String) = layered(name, text, quick, over)?;
+        recipe.check().map_err(|message| misfit(&place(name, over), &message))?;
         recipe.try_out()?;
         Ok((recipe, text))
     }
@@ -287,6 +268,49 @@ impl Arm {
     pub fn at(&self, size: &Size) -> bool {
         self.sizes.as_ref().is_none_or(|sizes| sizes.contains(&size.name))
     }
+}
+
+/// An unknown reproduction, with the nearest name.
+pub(super) fn unknown(name: &str) -> Failure {
+    let hint = match nearest(name, super::names()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("known are {}", super::names().collect::<Vec<_>>().join(", ")),
+    };
+    Failure::usage(format!("unknown reproduction {name:?}")).hint(hint)
+}
+
+fn place(name: &str, over: Option<&Path>) -> String {
+    over.map_or(name.to_owned(), |path| path.display().to_string())
+}
+
+fn misfit(place: &str, e: &dyn std::fmt::Display) -> Failure {
+    let shipped = "eval/reproductions holds the built-in recipe";
+    Failure::usage(format!("recipe {place}: {}", e.to_string().trim())).hint(shipped)
+}
+
+/// A built-in text with its `[quick]` layer and a file of the user over it, read; also as the text that it amounts to.
+///
+/// # Errors
+/// Exit 3 for a file that cannot be read, exit 2 for what does not fit the type.
+pub(super) fn layered<T: serde::de::DeserializeOwned>(
+    name: &str,
+    text: &str,
+    quick: bool,
+    over: Option<&Path>,
+) -> Result<(T, String)> {
+    let mut table = parse(name, text)?;
+    let small = table.remove("quick");
+    if let (true, Some(Value::Table(small))) = (quick, small) {
+        lay(&mut table, small);
+    }
+    if let Some(path) = over {
+        let text = std::fs::read_to_string(path).map_err(io_at(path))?;
+        lay(&mut table, parse(&path.display().to_string(), &text)?);
+    }
+    let place = place(name, over);
+    let text = toml::to_string(&table).map_err(|e| misfit(&place, &e))?;
+    let recipe: T = Value::Table(table).try_into().map_err(|e: toml::de::Error| misfit(&place, &e))?;
+    Ok((recipe, text))
 }
 
 fn parse(name: &str, text: &str) -> Result<Table> {

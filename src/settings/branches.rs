@@ -75,7 +75,7 @@ section! {
         /// Peak learning rate of reinforcement learning.
         learning_rate: f64 = 3e-4, above(0.0, 1.0);
         /// Peak learning rate of the selector.
-        selector_learning_rate: f64 = 3e-4, above(0.0, 1.0);
+        selector_learning_rate: f64 = 5e-4, above(0.0, 1.0);
         /// How both move over their steps.
         lr_scheduler_type: LrScheduler = LrScheduler::CosineWithMinLr, LrScheduler::rule();
         /// Optimizer steps from zero to the peaks.
@@ -114,8 +114,8 @@ section! {
         scale_rewards: bool = true, switch();
         /// Cost of accelerating everywhere as hard as can be, to decide among equals.
         action_cost: f64 = 0.05, number(0.0, 1.0);
-        /// Cost of a leaf that is less comfortable than its reference.
-        comfort_cost: f64 = 0.3, number(0.0, 1.0);
+        /// Cost of a leaf that is less comfortable than its reference; at 1 such a leaf is never an improvement.
+        comfort_cost: f64 = 1.0, number(0.0, 1.0);
         /// Bonus of a leaf that drives the frame's meta-action.
         consistency: f64 = 0.0, number(0.0, 1.0);
         /// Share of frames whose tree is told the meta-action.
@@ -123,8 +123,8 @@ section! {
         /// Logit that a told meta-action adds at the first level; 0 switches it off.
         lean_bias: f64 = 1.0, number(0.0, 10.0);
         /// Weights of the references that the tree learns on: demonstrated, demonstrated and shaken, nearest anchor, constant
-        /// velocity, imitation head.
-        reference_weights: Vec<f64> = vec![0.40, 0.30, 0.15, 0.10, 0.05],
+        /// velocity, proposals of the imitation head.
+        reference_weights: Vec<f64> = vec![0.20, 0.30, 0.15, 0.10, 0.25],
             each("five numbers, 0 or more", |w: &f64| w.is_finite() && *w >= 0.0);
         /// Weight of imitation in sequential mode.
         imitation: f64 = 0.1, number(0.0, 100.0);

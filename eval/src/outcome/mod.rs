@@ -55,12 +55,7 @@ pub fn of_moment(drive: &Drive, recorded: &Recorded) -> Option<Outcomes> {
 /// The scorer does not accept the scene.
 pub fn pdms(scene: &::scene::world::Scene, rolled: &[Rolled]) -> Result<Vec<f64>, PdmError> {
     let moment = Moment::new(scene)?;
-    let ego = moment.axle();
-    let plan = |rolled: &Rolled| {
-        let poses = rolled.ego.iter().skip(5).step_by(5).map(|e| scene::axle(e[0], e[1], e[2]).into_frame(ego));
-        Trajectory::half_second(poses.collect())
-    };
-    let plans: Vec<Trajectory> = rolled.iter().map(plan).collect();
+    let plans: Vec<Trajectory> = rolled.iter().map(|rolled| moment.driven(rolled)).collect();
     let scores = moment.score(&plans, &mut Workspace::default())?;
     Ok(scores.iter().zip(rolled).map(|(score, rolled)| if rolled.crashed() { 0.0 } else { score.total }).collect())
 }

@@ -3,11 +3,15 @@
 //! Scores are those of EPDMS without extended comfort (one frame has no frame before it), against the expert's own drive
 //! from the moment on, which stands in for PDM-Closed. Poses are those of the rear axle, seen from the rear axle.
 
-use super::{MomentError, restore, roll::Recorded, scene};
+use super::{
+    MomentError, restore,
+    roll::{Recorded, Rolled},
+    scene,
+};
 use ::scene::{Trajectory, world::Scene};
 use data::Sample;
 use rewards::pdm::{Compat, Filter, MetricCache, PdmError, Proposal, Scores, Version, Workspace, score_batch};
-use sim::moment::ExpertDrive;
+use sim::moment::Drive;
 
 /// A moment.
 #[derive(Debug, Clone)]
@@ -36,9 +40,11 @@ impl Moment {
     }
 
     /// The moment that a drive stands at; `None` without a route or with a scene that the scorer does not accept.
-    pub fn at(drive: &ExpertDrive, recorded: &Recorded) -> Option<Moment> {
+    pub fn at(drive: &Drive, recorded: &Recorded) -> Option<Moment> {
         let scene = scene::scene(drive, recorded)?;
-        Moment::new(&scene).ok()
+        let mut moment = Moment::new(&scene).ok()?;
+        moment.demonstrated = moment.driven(&recorded.demonstrated);
+        Some(moment)
     }
 
     /// The moment of a scene whose human is its demonstrator and its expert.
@@ -55,9 +61,11 @@ impl Moment {
         Ok(Moment { cache, excused, demonstrated: expert.clone(), expert, speed, acceleration })
     }
 
-    /// Ego's rear axle in the world.
-    pub fn axle(&self) -> ::scene::Pose {
-        self.cache.ground.ego.pose
+    /// A drive from the moment on as a trajectory.
+    pub fn driven(&self, rolled: &Rolled) -> Trajectory {
+        let ego = self.cache.ground.ego.pose;
+        let poses = rolled.ego.iter().skip(5).step_by(5).map(|e| scene::axle(e[0], e[1], e[2]).into_frame(ego));
+        Trajectory::half_second(poses.collect())
     }
 
     /// Scores plans, each alone against the reference.

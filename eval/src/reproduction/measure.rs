@@ -205,9 +205,8 @@ pub(super) fn drawn(runs: &[&Finished], measure: Measure, bootstrap: Bootstrap) 
 }
 
 fn column(run: &Finished, measure: Measure) -> Option<Column> {
-    let plans = |log: &Option<Log>, metric| {
-        Some(Column::Plans(sorted(log.as_ref()?).into_iter().map(row).collect(), metric))
-    };
+    let plans =
+        |log: &Option<Log>, metric| Some(Column::Plans(sorted(log.as_ref()?).into_iter().map(row).collect(), metric));
     let drawn = |of: fn(&Entry) -> f64| {
         let log = run.sampled.as_ref()?;
         Some(Column::Means(sorted(log).into_iter().map(of).collect()))

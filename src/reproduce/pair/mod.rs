@@ -26,6 +26,19 @@ use runs::Job;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path, time::Instant};
 
+/// Its name on the command line.
+pub const NAME: &str = "pair-drive";
+
+/// The built-in recipe, small if `quick`, under a file of the user; also as the text that it amounts to.
+///
+/// # Errors
+/// Exit 3 for a file that cannot be read, exit 2 for what does not fit together.
+pub fn load(quick: bool, over: Option<&Path>) -> Result<(Recipe, String)> {
+    let (recipe, text): (Recipe, String) = super::recipe::layered(NAME, recipe::TEXT, quick, over)?;
+    recipe.check()?;
+    Ok((recipe, text))
+}
+
 /// Trains, measures and compares everything that is not finished yet. `text` is the recipe as it was resolved.
 ///
 /// # Errors
@@ -61,12 +74,22 @@ pub fn run(recipe: &Recipe, text: &str, out: &Path, threads: usize, quiet: bool)
             let mut rows = rows::measure(recipe, &sets, (set, seed), out, &mut progress)?;
             for arm in &recipe.arms {
                 let Some(scores) = rows.remove(&arm.id) else { continue };
-                let job = jobs.iter().find(|job| {
-                    job.seed == seed && job.set.name == set.name && arm.run.as_ref() == Some(&job.run.id)
-                });
+                let job = jobs
+                    .iter()
+                    .find(|job| job.seed == seed && job.set.name == set.name && arm.run.as_ref() == Some(&job.run.id));
                 let (steps, seconds) = job.map_or(Ok((0, 0.0)), noted)?;
                 let (arm, size) = (arm.id.clone(), set.name.clone());
-                finished.push(Finished { arm, size, seed, steps, seconds, greedy: None, sampled: None, blind: None, scores });
+                finished.push(Finished {
+                    arm,
+                    size,
+                    seed,
+                    steps,
+                    seconds,
+                    greedy: None,
+                    sampled: None,
+                    blind: None,
+                    scores,
+                });
             }
         }
     }
@@ -89,13 +112,8 @@ fn noted(job: &Job) -> Result<(u64, f64)> {
 /// Compares arms, and writes `result.json` and `report.html`.
 fn publish(recipe: &Recipe, finished: &[Finished], jobs: &[Job], out: &Path) -> Result<Report> {
     let (sizes, arms) = (recipe.sizes(), recipe.arm_names());
-    let mut report = Report::of(
-        recipe.about.clone(),
-        (&sizes, &arms, &recipe.claims),
-        finished,
-        &[],
-        Bootstrap::default(),
-    );
+    let mut report =
+        Report::of(recipe.about.clone(), (&sizes, &arms, &recipe.claims), finished, &[], Bootstrap::default());
     // Arms share runs: each run counts once.
     report.seconds = jobs.iter().map(|job| noted(job).map(|(_, seconds)| seconds)).sum::<Result<f64>>()?;
     let extra = Page { curves: curves(recipe, jobs)?, cards: Vec::new(), notes: notes(recipe) };

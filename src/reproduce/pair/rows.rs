@@ -49,9 +49,8 @@ pub fn measure(
         return serde_json::from_str(&text).map_err(|e| Failure::data(format!("{}: {e}", path.display())));
     }
     let frames = sets.frames(set, "test", progress)?;
-    let next = recipe.seeds.iter().position(|s| *s == seed).map_or(seed, |at| {
-        recipe.seeds[(at + 1) % recipe.seeds.len()]
-    });
+    let next =
+        recipe.seeds.iter().position(|s| *s == seed).map_or(seed, |at| recipe.seeds[(at + 1) % recipe.seeds.len()]);
     // Rows of a run over a reference belong to several arms.
     let mut planned: HashMap<(String, String), Vec<Row>> = HashMap::new();
     let mut all = BTreeMap::new();

@@ -75,8 +75,7 @@ impl Job<'_> {
         let seed = Value::Integer(self.seed as i64);
         let data = Value::Array(vec![setting(&sets.file(self.set, "train"))]);
         let val = Value::Array(vec![setting(&sets.file(self.set, "val"))]);
-        let mut own =
-            vec![("il.seed", seed.clone()), ("pair.seed", seed), ("data.train", data), ("data.val", val)];
+        let mut own = vec![("il.seed", seed.clone()), ("pair.seed", seed), ("data.train", data), ("data.val", val)];
         if let Some(from) = &self.run.from {
             own.push(("pair.il", setting(&folder(out, self.set, from, self.seed))));
             own.push(("il.max_steps", Value::Integer(0)));
@@ -104,14 +103,6 @@ impl Job<'_> {
         }
         trainer.run(&run, progress, stop)?;
         Ok(trainer.total())
-    }
-
-    /// Its branches.
-    ///
-    /// # Errors
-    /// A run that is not trained.
-    pub fn branches(&self) -> Result<Branches> {
-        Branches::load(&self.dir)
     }
 
     /// Whether it is trained: its last step is saved and its time noted.

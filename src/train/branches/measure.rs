@@ -75,13 +75,7 @@ fn planned(branches: &Branches, reference: &dyn Reference, frames: &Frames, lean
             true => frames.leans(picks, 1.0, &mut unused),
             false => vec![None; picks.len()],
         };
-        let sets = plan::candidates(
-            &context,
-            reference,
-            branches.tree.as_ref(),
-            branches.selector.as_ref(),
-            &leans,
-        )?;
+        let sets = plan::candidates(&context, reference, branches.tree.as_ref(), branches.selector.as_ref(), &leans)?;
         let modes: Vec<usize> =
             sets.iter().map(|set| set.iter().filter(|(_, s)| matches!(s, plan::Source::Mode(_))).count()).collect();
         let drives: Vec<Vec<Trajectory>> =

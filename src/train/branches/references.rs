@@ -37,7 +37,7 @@ pub struct Mix {
 
 impl Default for Mix {
     fn default() -> Self {
-        Mix { human: 0.40, shaken: 0.30, anchor: 0.15, constant: 0.10, il: 0.05 }
+        Mix { human: 0.20, shaken: 0.30, anchor: 0.15, constant: 0.10, il: 0.25 }
     }
 }
 

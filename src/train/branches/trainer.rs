@@ -324,8 +324,7 @@ impl<'a> Trainer<'a> {
 
     /// Picks the threshold on held-out frames, where there are some.
     fn tune(&mut self) -> Result<()> {
-        if let (Threshold::Auto, Some(val), Some(_)) =
-            (self.settings.pair.threshold, self.val, &self.branches.selector)
+        if let (Threshold::Auto, Some(val), Some(_)) = (self.settings.pair.threshold, self.val, &self.branches.selector)
         {
             self.branches.about.threshold = measure::tune(&self.branches, val)?;
         }
@@ -378,7 +377,10 @@ fn broken(report: &Report, saved: &Saved) -> Failure {
     let why = report.skipped.first().map_or("", String::as_str);
     let failure = Failure::new(
         Kind::Device,
-        format!("{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {}", report.ids.join(", ")),
+        format!(
+            "{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {}",
+            report.ids.join(", ")
+        ),
     );
     match &saved.dir {
         Some(dir) => failure.hint(format!("{} is good; lower the learning rate or look at the samples", dir.display())),

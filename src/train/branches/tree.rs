@@ -93,8 +93,7 @@ pub fn step(
     let mut stream = Stream::new(seed, &format!("tree.references.{step}"));
     let references = working.mix.draw(frames, picks, &context, working.il, &mut stream)?;
     let leans = frames.leans(picks, working.lean_share, &mut stream);
-    let mut streams: Vec<Stream> =
-        (0..picks.len()).map(|i| Stream::new(seed, &format!("tree.{step}.{i}"))).collect();
+    let mut streams: Vec<Stream> = (0..picks.len()).map(|i| Stream::new(seed, &format!("tree.{step}.{i}"))).collect();
     let trees = policy.sample(&context, &references, &leans, &mut streams)?;
     let leaves: Vec<Vec<Trajectory>> = trees.iter().map(Tree::trajectories).collect();
     let scores = frames.score(picks, &leaves)?;
