@@ -10,7 +10,8 @@
 //!
 //! Deviations from the selector of PaIR-Drive (a WoTE-like world model with 9 heads, argmax of one logit):
 //! 1. No latent world model; sub-scores of one frame only, and the rank is their formula, so that a choice can be explained.
-//! 2. Candidates come in as sines of their poses and as speeds, accelerations and yaw rates, which decide comfort.
+//! 2. Comfort is predicted like the rest but counts as 0 where the ride itself, simulated from ego's state, is rough.
+//! 3. Candidates come in as sines of their poses and as speeds, accelerations and yaw rates, which decide comfort.
 
 use super::{
     blocks::{self, Decoder, Mlp, SINES, norm},
@@ -27,6 +28,7 @@ use crate::{
 };
 use candle_core::{D, Device, Tensor, Var};
 use candle_nn::ops::log_softmax;
+use rewards::pdm::RideCheck;
 use scene::{Pose, Trajectory, pose::wrap_angle};
 use std::{collections::BTreeMap, path::Path};
 
@@ -214,12 +216,25 @@ impl Selector {
         let said = self.branch.frozen().forward(context, &encoded(context, candidates)?)?;
         let subs = said.subs.to_vec3::<f32>()?;
         let confidences = log_softmax(&said.confidence, D::Minus1)?.exp()?.to_vec2::<f32>()?;
-        let judged = |(logits, confidence): (&Vec<f32>, &f32)| {
-            let mut row = [0.0; SUBS];
-            row.iter_mut().zip(logits).for_each(|(p, x)| *p = 1.0 / (1.0 + (-f64::from(*x)).exp()));
-            Judged { scores: SubScores::of(row), confidence: f64::from(*confidence) }
-        };
-        Ok(subs.iter().zip(&confidences).map(|(subs, c)| subs.iter().zip(c).map(judged).collect()).collect())
+        let mut check = RideCheck::default();
+        let mut judged = Vec::with_capacity(candidates.len());
+        for (frame, set) in candidates.iter().enumerate() {
+            let ego = &context.egos()[frame];
+            let mut row = Vec::with_capacity(set.len());
+            for (at, candidate) in set.iter().enumerate() {
+                let mut scores = [0.0; SUBS];
+                scores.iter_mut().zip(&subs[frame][at]).for_each(|(p, x)| *p = 1.0 / (1.0 + (-f64::from(*x)).exp()));
+                let mut scores = SubScores::of(scores);
+                // What ego's state tells needs no guess.
+                let comfortable = check.comfortable(ego.velocity[0], ego.acceleration[0], candidate);
+                if !comfortable.map_err(|e| Failure::data(format!("candidate {at} of frame {frame}: {e}")))? {
+                    scores.comfort = 0.0;
+                }
+                row.push(Judged { scores, confidence: f64::from(confidences[frame][at]) });
+            }
+            judged.push(row);
+        }
+        Ok(judged)
     }
 
     /// The loss against simulated sub-scores, one for each candidate.
