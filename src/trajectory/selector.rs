@@ -23,6 +23,7 @@ use crate::{
     vlm::{
         build::Scope,
         linear::{Linear, Norm},
+        weights::Weights,
     },
 };
 use candle_core::{D, Device, Tensor, Var};
@@ -169,9 +170,16 @@ impl Selector {
     /// # Errors
     /// Exit 3 for a file of other sizes or with numbers that are not finite.
     pub fn load(shape: &Shape, path: &Path) -> Result<Self> {
-        let mut selector = Selector::new(shape, 0)?;
-        selector.branch.load(path)?;
-        Ok(selector)
+        Self::read(shape, &Weights::open_file(path)?)
+    }
+
+    /// Reads what [`Selector::bytes`] gave.
+    ///
+    /// # Errors
+    /// As [`Selector::load`].
+    pub fn read(shape: &Shape, weights: &Weights) -> Result<Self> {
+        shape.check()?;
+        Ok(Selector { branch: Branch::read("selector", weights, |scope| Net::new(scope, shape))? })
     }
 
     /// Writes the parameters to a safetensors file.
@@ -292,8 +300,7 @@ mod tests {
 
     #[test]
     fn the_first_is_left_for_a_clear_gain_only() {
-        let of =
-            |ep: f64| Judged { scores: SubScores { ep, ..SubScores::BEST }, confidence: 0.0 };
+        let of = |ep: f64| Judged { scores: SubScores { ep, ..SubScores::BEST }, confidence: 0.0 };
         let judged = [of(0.5), of(0.9), of(0.9), of(0.1)];
         let gain = judged[1].scores.total() - judged[0].scores.total();
         assert!((gain - 5.0 * 0.4 / 14.0).abs() < 1e-12);

@@ -131,7 +131,8 @@ impl<'a> Trainer<'a> {
             Threshold::Auto => measure::THRESHOLD,
             Threshold::Gain(gain) => gain,
         };
-        let about = About { format: 1, il, tree: tree_options, selector: selects.then_some(shape), threshold, eyes };
+        let (selector_shape, blind) = (selects.then_some(shape), settings.il.blind);
+        let about = About { format: 1, il, tree: tree_options, selector: selector_shape, threshold, eyes, blind };
         Ok(Trainer {
             il: learner(settings.il.max_steps > 0, Some(head.vars()), options::il_pace(settings))?,
             rl: learner(learns, rl_vars, options::rl_pace(pair))?,
@@ -322,8 +323,7 @@ impl<'a> Trainer<'a> {
 
     /// Picks the threshold on held-out frames, where there are some.
     fn tune(&mut self) -> Result<()> {
-        if let (Threshold::Auto, Some(val), Some(_)) =
-            (self.settings.pair.threshold, self.val, &self.branches.selector)
+        if let (Threshold::Auto, Some(val), Some(_)) = (self.settings.pair.threshold, self.val, &self.branches.selector)
         {
             self.branches.about.threshold = measure::tune(&self.branches, val)?;
         }
@@ -376,7 +376,10 @@ fn broken(report: &Report, saved: &Saved) -> Failure {
     let why = report.skipped.first().map_or("", String::as_str);
     let failure = Failure::new(
         Kind::Device,
-        format!("{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {}", report.ids.join(", ")),
+        format!(
+            "{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {}",
+            report.ids.join(", ")
+        ),
     );
     match &saved.dir {
         Some(dir) => failure.hint(format!("{} is good; lower the learning rate or look at the samples", dir.display())),
