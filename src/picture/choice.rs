@@ -60,9 +60,8 @@ impl Choice {
         let lines: Vec<Vec<Point>> = self.candidates.iter().take(MAX_DRAWN).map(points).collect();
         let map = Map::of(&lines, wide);
         map.grid(&mut canvas);
-        for (i, line) in lines.iter().enumerate().filter(|(i, _)| *i != 0 && *i != self.chosen) {
-            let alpha = if i % 2 == 0 { 0.55 } else { 0.45 };
-            canvas.polyline(&map.pixels(line), 1.6, ink(theme::QUIET, alpha));
+        for (_, line) in lines.iter().enumerate().filter(|(i, _)| *i != 0 && *i != self.chosen) {
+            canvas.polyline(&map.pixels(line), 1.6, ink(theme::QUIET, 0.75));
         }
         map.car(&mut canvas);
         if let Some(line) = lines.first().filter(|_| self.chosen > 0) {
@@ -147,7 +146,7 @@ impl Map {
     fn grid(&self, canvas: &mut Canvas) {
         let step = [5.0, 10.0, 20.0, 50.0].into_iter().find(|step| step * self.scale >= 56.0).unwrap_or(100.0);
         let mut metres = step;
-        while self.pixel((metres, 0.0)).0 < self.wide - 4.0 {
+        while self.pixel((metres, 0.0)).0 < self.wide - 40.0 {
             let x = self.pixel((metres, 0.0)).0;
             canvas.rectangle(x, 0.0, 1.0, HEIGHT, theme::TRACK);
             font::draw(canvas, x + 4.0, HEIGHT - 6.0, &format!("{metres:.0} m"), regular(12.0), theme::MUTED);

@@ -170,7 +170,8 @@ fn tensors<N>(name: &str, make: impl Fn(&Scope) -> candle_core::Result<N>) -> Re
 pub(crate) fn finite(weights: &Weights, name: &str, tensor: &Tensor) -> Result<()> {
     match tensor.abs()?.sum_all()?.to_vec0::<f32>()?.is_finite() {
         true => Ok(()),
-        false => Err(Failure::data(format!("{}: {name} holds a number that is not finite", weights.at()))),
+        false => Err(Failure::data(format!("{}: {name} holds a number that is not finite", weights.at()))
+            .hint("take an earlier checkpoint, or train it again")),
     }
 }
 

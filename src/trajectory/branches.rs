@@ -185,7 +185,8 @@ fn about(dir: &Path) -> Result<About> {
         return Err(Failure::data(format!("{} has {size} bytes; at most {LIMIT} are allowed", path.display())));
     }
     let text = std::fs::read_to_string(&path).map_err(io_at(&path))?;
-    parse(&text).map_err(|failure| failure.context(path.display()))
+    parse(&text)
+        .map_err(|failure| failure.context(path.display()).or_hint("take an earlier checkpoint, or train it again"))
 }
 
 /// Reads `branches.json`.
