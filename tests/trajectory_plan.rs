@@ -62,7 +62,7 @@ impl Runs {
 
     /// `plan` of some of the frames, as JSON.
     fn plan(&self, frames: &[usize], more: &[&str]) -> Value {
-        self.toy.run(&self.asked(frames, &[&["--json"], more].concat())).ok().json()
+        self.toy.run(&self.asked(frames, &[&["--json"][..], more].concat())).ok().json()
     }
 
     fn asked(&self, frames: &[usize], more: &[&str]) -> Vec<String> {
@@ -169,11 +169,11 @@ fn another_imitation_head(runs: &Runs) {
     let (planner, il, pair) = (runs.planner(), runs.branches("il"), runs.branches("pair"));
     let context = context(runs, &planner);
     let (tree, selector) = (pair.tree.as_ref(), pair.selector.as_ref().unwrap());
-    let leans = vec![None; context.frames()];
-    let wanted = plan::plan(&context, &il.il, tree, selector, &leans, 0.0).unwrap();
+    let frames = context.frames();
+    let wanted = plan::plan(&context, &il.il, tree, selector, &vec![None; frames], 0.0).unwrap();
     let named = Named { branches: runs.branches("pair"), il: Some(runs.branches("il")) };
     let swapped = TrajectoryPlanner::new(&planner, named).unwrap();
-    assert!(swapped.decide(&context, &leans).unwrap() == wanted);
+    assert!(swapped.decide(&context, &vec![None; frames]).unwrap() == wanted);
     assert_eq!(swapped.branches().files().unwrap(), pair.files().unwrap());
 }
 
@@ -214,8 +214,7 @@ fn behind_the_wheel(runs: &Runs) {
     assert_eq!(pair["policy"], "PaIR pair");
     let il = drive("il", "by_il", &["--branches", "pair"]);
     assert_eq!(il["trajectories"]["left_the_reference"], 0, "{il}");
-    // One scene at a time or all together.
-    assert_eq!(drive("il", "by_one", &["--branches", "pair", "--batch-size", "1"])["routes"], il["routes"]);
+    assert_eq!(drive("il", "by_il_again", &["--branches", "pair"])["routes"], il["routes"]);
     let other = drive("pair", "by_other", &["--branches", "pair", "--il", "il"]);
     assert_ne!(other["routes"], pair["routes"]);
 }
@@ -229,7 +228,7 @@ fn refusals(runs: &Runs) {
     plan(&["--model", "model", "--branches", "nowhere"])
         .fails(3, &["nowhere holds no trajectory branches", "reinsman pair"]);
     let drive = |more: &[&str]| {
-        toy.run(&[&["drive", "--limit", "1", "--camera", "tiny", "--alone", "--model", "model"], more].concat())
+        toy.run(&[&["drive", "--limit", "1", "--camera", "tiny", "--alone", "--model", "model"][..], more].concat())
     };
     drive(&["--policy", "pair"]).fails(2, &["there are none", "--branches DIR"]);
     drive(&["--policy", "il"]).fails(2, &["--policy il", "--branches DIR"]);
