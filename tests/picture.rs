@@ -5,7 +5,7 @@
 use image::RgbImage;
 use proptest::prelude::*;
 use reinsman::picture::{
-    Camera, Facts, PlanView, Sample, Terminal, annotate, contact_sheet, overlay, plan_picture, terminal, theme,
+    Camera, Choice, Facts, PlanView, Sample, Terminal, annotate, contact_sheet, overlay, plan_picture, terminal, theme,
 };
 use scene::{MetaAction, PathAction, Pose, SpeedAction, Trajectory};
 
@@ -33,6 +33,7 @@ fn view(speed: SpeedAction, path: PathAction) -> PlanView {
         ),
         samples: Vec::new(),
         trajectory: None,
+        choice: None,
         camera: Camera::default(),
     }
 }
@@ -288,20 +289,28 @@ fn any_view() -> impl Strategy<Value = PlanView> {
         )
     };
     let sample = (prop::option::of(action()), trajectory()).prop_map(|(plan, trajectory)| Sample { plan, trajectory });
-    let camera = (number(), number(), number()).prop_map(|(height_m, horizontal_fov_deg, horizon)| Camera {
-        height_m,
-        horizontal_fov_deg,
-        horizon,
-    });
+    let camera =
+        (number(), number(), number(), number()).prop_map(|(height_m, horizontal_fov_deg, horizon, ahead_m)| Camera {
+            height_m,
+            horizontal_fov_deg,
+            horizon,
+            ahead_m,
+        });
+    let drive =
+        move || (number(), prop::collection::vec(pose(), 0..9)).prop_map(|(step, poses)| Trajectory { step, poses });
+    let predicted = prop::option::of((number(), number()));
+    let candidates = (prop::collection::vec(drive(), 0..6), 0usize..8);
+    let choice = (candidates, any_text(), predicted, probabilities())
+        .prop_map(|((candidates, chosen), title, score, subs)| Choice { candidates, chosen, title, score, subs });
     let plan = prop_oneof![action().prop_map(Ok), any_text().prop_map(Err)];
     let texts = (any_text(), any_text(), any_text(), any_text());
     let rest = (prop::option::of(number()), plan, probabilities(), probabilities());
-    let drawn = (prop::collection::vec(sample, 0..8), trajectory(), camera);
+    let drawn = (prop::collection::vec(sample, 0..8), trajectory(), camera, prop::option::of(choice));
     (texts, rest, drawn).prop_map(
         |(
             (model, prompt_version, command, reasoning),
             (speed_mps, plan, speed_p, path_p),
-            (samples, trajectory, camera),
+            (samples, trajectory, camera, choice),
         )| {
             PlanView {
                 model,
@@ -314,6 +323,7 @@ fn any_view() -> impl Strategy<Value = PlanView> {
                 path_probabilities: path_p,
                 samples,
                 trajectory,
+                choice,
                 camera,
             }
         },

@@ -9,9 +9,11 @@ use crate::{
     generate::{Look, camera},
     picture::{contact_sheet, save_png},
     policy::{
-        Decoding, Planner, Source,
+        Decoding, Planner, TrajectoryPlanner,
+        branch_driver::BranchDriver,
         drive::{Asking, VlmDriver},
         planner::{Options, Quant},
+        trajectory::{self, Named},
     },
     settings::nearest::nearest,
     train::progress::Progress,
@@ -42,6 +44,7 @@ const EXAMPLES: &str = "Examples:
   reinsman drive                                          # the embedded planner, three routes
   reinsman drive --suite validation --policy expert       # the rule expert, 80 routes
   reinsman drive --suite validation --policy vlm --model runs/a --json
+  reinsman drive --policy pair --branches runs/pair       # trajectory branches; --policy il: the imitation head alone
   reinsman drive --suite cut_in --policy idm              # one scenario family
   reinsman drive --suite scene.xml --policy expert        # a CommonRoad or OpenDRIVE scene";
 
@@ -53,6 +56,10 @@ const VALIDATION: std::ops::Range<u64> = 2000..2005;
 pub enum Who {
     /// A vision-language planner, asked twice a second
     Vlm,
+    /// The imitation head of trajectory branches
+    Il,
+    /// Trajectory branches: imitation head, tree and selector
+    Pair,
     /// The rule expert, which knows the whole scene
     Expert,
     /// Follows its route behind the car ahead (intelligent driver model)
@@ -74,6 +81,12 @@ pub struct Args {
     /// Model folder, run folder or name on the hub (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
+    /// Trajectory branches of il and pair: a run folder of `reinsman pair` or `il` (default: those of --model)
+    #[arg(long, value_name = "DIR")]
+    pub branches: Option<PathBuf>,
+    /// Take the imitation head from another run folder; tree and selector stay as they are
+    #[arg(long, value_name = "DIR")]
+    pub il: Option<PathBuf>,
     /// Quantize frozen weights while loading: none, q4_k, q6_k or q8_0 (default: as an adapter was trained)
     #[arg(long, value_name = "KIND", value_parser = parse::quant)]
     pub quant: Option<Quant>,
@@ -89,7 +102,7 @@ pub struct Args {
     /// Plan without reasoning first (faster)
     #[arg(long)]
     pub no_think: bool,
-    /// Answers written at the same time
+    /// Answers or trajectories made at the same time
     #[arg(long, value_name = "N", default_value = "16", value_parser = parse::positive)]
     pub batch_size: usize,
     /// Only the first N routes
@@ -159,6 +172,8 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
 fn word(who: Who) -> &'static str {
     match who {
         Who::Vlm => "vlm",
+        Who::Il => "il",
+        Who::Pair => "pair",
         Who::Expert => "expert",
         Who::Idm => "idm",
         Who::Constant => "constant",
@@ -166,9 +181,17 @@ fn word(who: Who) -> &'static str {
 }
 
 fn label(args: &Args) -> String {
+    let of = |who: &str| {
+        let from = args.branches.as_ref().or(args.model.as_ref());
+        let from = from.map_or_else(String::new, |dir| format!(" {}", dir.display()));
+        let other = args.il.as_ref().map_or_else(String::new, |dir| format!(", IL {}", dir.display()));
+        format!("{who}{from}{other}")
+    };
     match (&args.model, args.policy) {
         (Some(model), Who::Vlm) => model.display().to_string(),
         (None, Who::Vlm) => "embedded planner".into(),
+        (_, Who::Il) => of("IL"),
+        (_, Who::Pair) => of("PaIR"),
         (_, Who::Expert) => "rule expert".into(),
         (_, Who::Idm) => "IDM".into(),
         (_, Who::Constant) => "constant speed".into(),
@@ -224,8 +247,16 @@ fn quick() -> simulator::Options {
     simulator::Options { record: false, ..simulator::Options::default() }
 }
 
-/// Questions asked and answers that could not be read.
-type Said = Option<(usize, usize)>;
+/// What is known of a driver's plans.
+#[derive(Debug, Clone, Copy)]
+enum Said {
+    /// Nothing.
+    Nothing,
+    /// Questions asked and answers that could not be read.
+    Answers { asked: usize, unread: usize },
+    /// Trajectories planned, and those of them that left the reference.
+    Plans { made: usize, left: usize },
+}
 
 fn drive(
     args: &Args,
@@ -247,16 +278,24 @@ fn drive(
         Who::Expert => Some(Box::<RuleExpert>::default()),
         Who::Idm => Some(Box::new(IdmOnly)),
         Who::Constant => Some(Box::new(ConstantSpeed)),
-        Who::Vlm => None,
+        Who::Vlm | Who::Il | Who::Pair => None,
     };
     if let Some(mut policy) = simple {
-        return Ok((simulator::drive(worlds.to_vec(), &mut *policy, options, watch), None));
+        return Ok((simulator::drive(worlds.to_vec(), &mut *policy, options, watch), Said::Nothing));
     }
-    let source = Source::resolve(args.model.as_deref())?;
+    let (source, named) = trajectory::find(args.model.as_deref(), args.branches.as_deref(), args.il.as_deref())?;
+    let named = if args.policy == Who::Vlm { None } else { Some(branches(args, named)?) };
     let mut load = Options::on(args.device)?;
     load.note = shared.note();
     load.quant = args.quant.unwrap_or_default();
     let planner = Planner::load(&source, &load)?;
+    if let Some(named) = named {
+        let branches = TrajectoryPlanner::new(&planner, named)?;
+        let mut driver = BranchDriver::new(&branches, camera, args.look, args.batch_size);
+        let episodes = simulator::drive(worlds.to_vec(), &mut driver, options, &mut watch);
+        driver.finish()?;
+        return Ok((episodes, Said::Plans { made: driver.made, left: driver.left }));
+    }
     let asking = Asking {
         camera,
         look: args.look,
@@ -267,7 +306,25 @@ fn drive(
     let mut driver = VlmDriver::new(&planner, asking);
     let episodes = simulator::drive(worlds.to_vec(), &mut driver, options, &mut watch);
     driver.finish()?;
-    Ok((episodes, Some((driver.asked, driver.unread))))
+    Ok((episodes, Said::Answers { asked: driver.asked, unread: driver.unread }))
+}
+
+/// The branches that drive: with `il` the imitation head alone.
+fn branches(args: &Args, named: Option<Named>) -> Result<Named> {
+    let who = word(args.policy);
+    let Some(mut named) = named else {
+        return Err(Failure::usage(format!("--policy {who} drives with trajectory branches, and there are none"))
+            .hint("give --branches DIR: a run folder of `reinsman pair` or `reinsman il`"));
+    };
+    if args.policy == Who::Il {
+        (named.branches.tree, named.branches.selector) = (None, None);
+    } else if named.branches.tree.is_none() || named.branches.selector.is_none() {
+        return Err(Failure::usage(
+            "--policy pair needs a tree and a selector, and these branches are an imitation head",
+        )
+        .hint("give --branches DIR: a run folder of `reinsman pair`, or drive with --policy il"));
+    }
+    Ok(named)
 }
 
 fn score(who: &str, suite: &str, episodes: &[Episode]) -> DrivingReport {
@@ -352,9 +409,15 @@ fn output(report: &DrivingReport, beside: &[(&str, DrivingReport)], said: Said) 
                 json!({ "driving_score": other.driving_score, "success_rate": other.success_rate }),
             );
         }
-        if let Some((asked, unread)) = said {
-            map.insert("answers".into(), json!({ "asked": asked, "unread": unread }));
-        }
+        match said {
+            Said::Nothing => None,
+            Said::Answers { asked, unread } => {
+                map.insert("answers".into(), json!({ "asked": asked, "unread": unread }))
+            }
+            Said::Plans { made, left } => {
+                map.insert("trajectories".into(), json!({ "planned": made, "left_the_reference": left }))
+            }
+        };
     }
     value
 }
@@ -396,9 +459,11 @@ fn table(report: &DrivingReport, beside: &[(&str, DrivingReport)], said: Said, p
         let why = costly.map_or_else(|| worst.end.clone(), |i| format!("{} at {:.1} s", i.kind, i.time));
         text += &format!("worst: {} ({why})\n", worst.name);
     }
-    if let Some((asked, unread)) = said {
-        text += &format!("{asked} plans asked for, {unread} answers unreadable\n");
-    }
+    text += &match said {
+        Said::Nothing => String::new(),
+        Said::Answers { asked, unread } => format!("{asked} plans asked for, {unread} answers unreadable\n"),
+        Said::Plans { made, left } => format!("{made} trajectories planned, {left} of them left the reference\n"),
+    };
     text + &format!("replay {page}, a frame of each family in sheet.png beside it\n")
 }
 

@@ -3,6 +3,7 @@
 //!
 //! What was planned is printed before its picture is written, so a full disk costs the picture and not the plan.
 
+mod drives;
 mod job;
 pub mod said;
 pub mod samples;
@@ -13,8 +14,9 @@ use crate::{
     device::Choice,
     error::{Failure, Result},
     policy::{
-        Planner, Source, frames,
+        Planner, TrajectoryPlanner, frames,
         planner::{Options, Quant},
+        trajectory,
     },
     train::signals::Stop,
 };
@@ -24,6 +26,7 @@ const EXAMPLES: &str = "Examples:
   reinsman plan                                # a bundled frame
   reinsman plan frame.jpg --speed 12.4 --command \"turn left\"
   reinsman plan clips/hill --samples 4 --json  # four plans for each frame, as JSON
+  reinsman plan frame.jpg --branches runs/pair # with a trajectory, drawn on the frame and from above
 
 A folder or pattern is a list of frames, each planned by itself in name order: the first in
 full, a line for each other, the picture of the first at --out and a sheet of all beside it
@@ -31,6 +34,9 @@ full, a line for each other, the picture of the first at --out and a sheet of al
 
 /// Speed assumed where nobody gives one, m/s.
 pub const ASSUMED_SPEED: f64 = 10.0;
+
+/// Said where the embedded planner is asked and has no trajectory branches.
+const NO_BRANCHES: &str = "no trajectory: the embedded planner has no branches; give --branches DIR of `reinsman pair`";
 
 /// What can be typed after `plan`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +48,12 @@ pub struct Args {
     /// Model folder, run folder or name on the hub, such as Qwen/Qwen2.5-VL-3B-Instruct (default: the embedded planner)
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
+    /// Trajectory branches: a run folder of `reinsman pair` or `il` (default: those of --model, if it holds some)
+    #[arg(long, value_name = "DIR")]
+    pub branches: Option<PathBuf>,
+    /// Take the imitation head from another run folder; tree and selector stay as they are
+    #[arg(long, value_name = "DIR")]
+    pub il: Option<PathBuf>,
     /// Quantize frozen weights while loading: none, q4_k, q6_k or q8_0 (default: as an adapter was trained)
     #[arg(long, value_name = "KIND", value_parser = parse::quant)]
     pub quant: Option<Quant>,
@@ -90,7 +102,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
             .hint("leave --temperature out for 1.0, or --samples out for the one most probable answer"));
     }
     let frames = frames::find(&args.image)?;
-    let source = Source::resolve(args.model.as_deref())?;
+    let (source, named) = trajectory::find(args.model.as_deref(), args.branches.as_deref(), args.il.as_deref())?;
     if let [only] = frames.as_slice() {
         only.open()?; // before a large model is loaded
     }
@@ -103,8 +115,11 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
             ..Options::on(args.device)?
         },
     )?;
+    let hint = trajectory::missing(&source).then_some(NO_BRANCHES).filter(|_| named.is_none());
+    let branches = named.map(|named| TrajectoryPlanner::new(&planner, named)).transpose()?;
     let stop = if frames.len() > 1 { Stop::on_signals()? } else { Stop::default() };
     let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
     let terminal = view::terminal();
-    job::Job { args, planner: &planner, terminal, stop, quiet: shared.quiet, threads }.all(&frames)
+    let (planner, branches, quiet) = (&planner, branches.as_ref(), shared.quiet);
+    job::Job { args, planner, branches, hint, terminal, stop, quiet, threads }.all(&frames)
 }

@@ -2,7 +2,7 @@
 //!
 //! Real mounting is rarely known, so the default is an assumption (stated in the README): 1.4 m above the road,
 //! horizontal field of view 60 degrees, no roll, square pixels, the horizon at 45 % of the picture's height, the
-//! camera at the ego origin. With focal length `f` in pixels a ground point (x forward, y left) lands at
+//! camera at the ego origin. Ground points are seen from the camera. With focal length `f` in pixels a ground point (x forward, y left) lands at
 //! `u = w / 2 - f y / x`, `v = horizon + f h / x`.
 
 use super::canvas::Point;
@@ -16,11 +16,13 @@ pub struct Camera {
     pub horizontal_fov_deg: f64,
     /// The horizon as a fraction of the picture's height, from the top.
     pub horizon: f64,
+    /// Metres from the origin of trajectories forward to the camera.
+    pub ahead_m: f64,
 }
 
 impl Default for Camera {
     fn default() -> Self {
-        Camera { height_m: 1.4, horizontal_fov_deg: 60.0, horizon: 0.45 }
+        Camera { height_m: 1.4, horizontal_fov_deg: 60.0, horizon: 0.45, ahead_m: 0.0 }
     }
 }
 
@@ -35,12 +37,15 @@ pub struct Projection {
     pub height: f64,
     /// Row of the horizon in pixels.
     pub horizon: f64,
+    /// Metres from the origin of trajectories forward to the camera.
+    pub ahead_m: f64,
     height_m: f64,
 }
 
 impl Camera {
     /// Applies the camera to a picture of `width` x `height` pixels. Values that make no camera are brought into
-    /// range (field of view 10 to 150 degrees, horizon 5 to 90 %, height 0.3 to 5 m; NaN becomes the default).
+    /// range (field of view 10 to 150 degrees, horizon 5 to 90 %, height 0.3 to 5 m, 10 m to the front or back; NaN
+    /// becomes the default).
     pub fn project(&self, width: u32, height: u32) -> Projection {
         let usual = Camera::default();
         let within = |value: f64, low: f64, high: f64, default: f64| {
@@ -53,6 +58,7 @@ impl Camera {
             width,
             height,
             horizon: height * within(self.horizon, 0.05, 0.9, usual.horizon),
+            ahead_m: within(self.ahead_m, -10.0, 10.0, usual.ahead_m),
             height_m: within(self.height_m, 0.3, 5.0, usual.height_m),
         }
     }
@@ -78,7 +84,7 @@ mod tests {
 
     #[test]
     fn points_land_where_the_formula_says() {
-        let view = Camera { height_m: 1.5, horizontal_fov_deg: 90.0, horizon: 0.5 }.project(800, 600);
+        let view = Camera { height_m: 1.5, horizontal_fov_deg: 90.0, horizon: 0.5, ahead_m: 0.0 }.project(800, 600);
         assert!((view.focal - 400.0).abs() < 1e-9);
         let (u, v) = view.pixel((10.0, 2.0)).unwrap();
         assert!((u - 320.0).abs() < 1e-9 && (v - 360.0).abs() < 1e-9);
@@ -88,7 +94,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_brought_into_range() {
-        let camera = Camera { height_m: f64::NAN, horizontal_fov_deg: 400.0, horizon: -3.0 };
+        let camera = Camera { height_m: f64::NAN, horizontal_fov_deg: 400.0, horizon: -3.0, ahead_m: f64::INFINITY };
         let view = camera.project(0, 0);
         assert!(view.focal > 0.0 && view.nearest() > 0.0 && view.nearest().is_finite());
     }

@@ -6,6 +6,7 @@
 
 pub mod camera;
 pub mod canvas;
+pub mod choice;
 pub mod font;
 mod panel;
 pub mod plan_picture;
@@ -18,6 +19,7 @@ pub mod terminal;
 pub mod theme;
 
 pub use camera::Camera;
+pub use choice::Choice;
 pub use plan_picture::{PlanView, Sample, annotate, overlay};
 pub use reflow::Reflow;
 pub use save::save_png;

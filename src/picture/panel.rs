@@ -1,4 +1,5 @@
-//! The panel under the frame: reasoning, sampled plans, probability bars of both axes, and what was asked of whom.
+//! The panel under the frame: reasoning, sampled plans, probability bars of both axes, the choice among trajectories, and
+//! what was asked of whom.
 
 use super::canvas::Canvas;
 use super::font::{self, Style, bold, regular};
@@ -31,6 +32,10 @@ pub fn draw(view: &PlanView, width: u32) -> RgbImage {
         let right_x = MARGIN + column + 48.0;
         let right = axis(&mut canvas, "Path", &view.path_probabilities, path, (right_x, y + 26.0), column);
         y = left.max(right);
+    }
+    if let Some(choice) = &view.choice {
+        let colour = view.plan.as_ref().map_or(theme::WHITE, |plan| theme::speed_colour(plan.speed));
+        y = choice.draw(&mut canvas, colour, (MARGIN, y + 26.0), wide - 2.0 * MARGIN);
     }
     let y = footer(&mut canvas, view, y + 22.0, wide);
     let height = (y.ceil() as u32).clamp(1, canvas.height());

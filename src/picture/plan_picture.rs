@@ -6,6 +6,7 @@
 
 use super::camera::Camera;
 use super::canvas::{Canvas, Paint, ink};
+use super::choice::Choice;
 use super::{font, panel, ribbon, theme};
 use image::{RgbImage, imageops};
 use scene::{MetaAction, Trajectory};
@@ -44,6 +45,8 @@ pub struct PlanView {
     pub samples: Vec<Sample>,
     /// The planned poses when the model has a trajectory head; drawn instead of the plan's symbol.
     pub trajectory: Option<Trajectory>,
+    /// What that trajectory was chosen from.
+    pub choice: Option<Choice>,
     /// How the frame was taken.
     pub camera: Camera,
 }
@@ -121,6 +124,9 @@ fn draw_ribbons(canvas: &mut Canvas, view: &PlanView) {
     }
     if let Some(path) = path(chosen, view.trajectory.as_ref()) {
         path.draw(canvas, &projection);
+    }
+    if let Some(reference) = view.choice.as_ref().and_then(Choice::reference) {
+        ribbon::real(reference, None, &projection).coloured(theme::REFERENCE).trace(canvas, &projection, 0.9);
     }
 }
 

@@ -66,9 +66,9 @@ pub fn nominal(action: MetaAction, view: &Projection) -> GroundPath {
 /// The part of a trajectory that the picture can show, smoothed through its poses. It stops when its last second
 /// covers less than half a metre.
 pub fn real(trajectory: &Trajectory, speed: Option<SpeedAction>, view: &Projection) -> GroundPath {
-    let mut poses: Vec<Point> = vec![(0.0, 0.0)];
+    let mut poses: Vec<Point> = vec![(-view.ahead_m, 0.0)];
     let finite = |p: &&scene::Pose| p.x.is_finite() && p.y.is_finite();
-    poses.extend(trajectory.poses.iter().take_while(finite).take(MAX_POSES).map(|p| (p.x, p.y)));
+    poses.extend(trajectory.poses.iter().take_while(finite).take(MAX_POSES).map(|p| (p.x - view.ahead_m, p.y)));
     let back = if trajectory.step > 0.0 { (1.0 / trajectory.step).round().clamp(1.0, 64.0) as usize } else { 1 };
     let (last, before) = (poses[poses.len() - 1], poses[poses.len().saturating_sub(1 + back)]);
     let stops = poses.len() > 1 && (last.0 - before.0).hypot(last.1 - before.1) < 0.5;
@@ -123,6 +123,11 @@ impl GroundPath {
             let neck = centre[body.saturating_sub(1)];
             head(canvas, neck, centre[centre.len() - 1], (2.1 * thin).max(24.0 * unit), long, self.colour, fine);
         }
+    }
+
+    /// The same path in another colour.
+    pub fn coloured(self, colour: Colour) -> GroundPath {
+        GroundPath { colour, ..self }
     }
 
     /// Draws a thin line only, for plans that were not chosen.

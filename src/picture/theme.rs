@@ -19,6 +19,8 @@ pub const MUTED: Colour = [141, 152, 168];
 pub const QUIET: Colour = [92, 104, 122];
 /// The chosen path action.
 pub const PATH: Colour = [167, 139, 250];
+/// The trajectory that a chosen one is measured against.
+pub const REFERENCE: Colour = [240, 110, 220];
 /// Something is wrong.
 pub const ALARM: Colour = [255, 99, 104];
 /// Text on coloured ground.

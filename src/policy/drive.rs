@@ -11,7 +11,7 @@ use data::Ego;
 use rayon::prelude::*;
 use scene::{MetaAction, Mode, PathAction, SpeedAction};
 use sim::{
-    Action, Batch,
+    Action, Batch, Scene,
     describe::command,
     policy::{Policy, meta, tracker},
     render::{Camera, Frame, Stage},
@@ -81,13 +81,10 @@ impl<'a> VlmDriver<'a> {
         let (planner, think) = (self.planner, self.think);
         let encode = |&i: &usize| -> Result<Encoded> {
             let scene = batch.scene(i);
-            let mut frame = Frame::new(false);
-            let style = look.style(scene.world.scenario.seed);
-            view::look(&scene, 0, &stages[i], camera, &style, &mut Vec::new(), &mut frame);
+            let picture = front(&scene, &stages[i], camera, look)?;
             // As precise as in the training records.
             let speed_mps = (f64::from(scene.v[0]) * 10.0).round() / 10.0;
             let ego = Ego { speed_mps, command: command(&scene).into() };
-            let picture = Rgb::new(frame.width, frame.height, frame.rgb)?;
             planner.encode(&planner.question(&ego, vec![picture], think)?)
         };
         for chunk in scenes.chunks(self.batch.max(1)) {
@@ -107,6 +104,20 @@ impl<'a> VlmDriver<'a> {
     }
 }
 
+/// What ego's front camera sees.
+pub(super) fn front(scene: &Scene, stage: &Stage, camera: &Camera, look: Look) -> Result<Rgb> {
+    let mut frame = Frame::new(false);
+    view::look(scene, 0, stage, camera, &look.style(scene.world.scenario.seed), &mut Vec::new(), &mut frame);
+    Rgb::new(frame.width, frame.height, frame.rgb)
+}
+
+/// Running scenes, and those of them whose plan is due.
+pub(super) fn due(batch: &Batch) -> (Vec<usize>, Vec<usize>) {
+    let running: Vec<usize> = (0..batch.len()).filter(|&i| !batch.scene(i).head.done).collect();
+    let due = running.iter().copied().filter(|&i| batch.scene(i).head.step.is_multiple_of(EVERY)).collect();
+    (running, due)
+}
+
 impl Policy for VlmDriver<'_> {
     fn name(&self) -> &str {
         "vlm"
@@ -119,9 +130,7 @@ impl Policy for VlmDriver<'_> {
     }
 
     fn act(&mut self, batch: &Batch, actions: &mut [Action]) {
-        let running = |i: &usize| !batch.scene(*i).head.done;
-        let due: Vec<usize> =
-            (0..batch.len()).filter(running).filter(|&i| batch.scene(i).head.step.is_multiple_of(EVERY)).collect();
+        let (running, due) = due(batch);
         if self.failure.is_none()
             && let Err(failure) = self.ask(batch, &due)
         {
@@ -132,7 +141,7 @@ impl Policy for VlmDriver<'_> {
             let action = car.action.unwrap_or(MetaAction { speed: SpeedAction::Keep, path: PathAction::Straight });
             car.plan = meta::plan(&batch.scene(i), action, &mut car.offset);
         }
-        for i in (0..batch.len()).filter(running) {
+        for i in running {
             let follow = |plan: &mut tracker::Plan| plan.follow(&batch.scene(i));
             actions[i] = self.cars[i].plan.as_mut().map_or_else(Action::default, follow);
         }

@@ -39,6 +39,9 @@ pub(super) const EMBEDDED: &[(&str, &[u8])] = embedded![
     "tokenizer_config.json",
 ];
 
+/// The trajectory branches of the embedded checkpoint: the files of `data/models/embedded/branches`; none so far.
+pub(super) const EMBEDDED_BRANCHES: &[(&str, &[u8])] = &[];
+
 /// The weights of the embedded checkpoint, as a safetensors file.
 pub fn embedded_weights() -> &'static [u8] {
     EMBEDDED.iter().find(|(name, _)| *name == "model.safetensors").map_or(&[], |(_, bytes)| *bytes)

@@ -57,8 +57,9 @@ impl Shape {
             ("registers", self.registers),
         ];
         for (name, size) in sizes {
-            if size == 0 || size > 1 << 16 {
-                return Err(Failure::usage(format!("trajectory: {name} is {size}; allowed: 1 to {}", 1 << 16)));
+            let most = if name == "layers" { 64 } else { 1 << 16 };
+            if size == 0 || size > most {
+                return Err(Failure::usage(format!("trajectory: {name} is {size}; allowed: 1 to {most}")));
             }
         }
         if !self.width.is_multiple_of(self.heads) {
@@ -80,16 +81,32 @@ pub(crate) struct Branch<N> {
 impl<N> Branch<N> {
     /// Draws the parameters of a network that `make` builds under the name `name`.
     pub(crate) fn new(name: &str, seed: u64, make: impl Fn(&Scope) -> candle_core::Result<N>) -> Result<Self> {
-        let recorder = Builder::Record(Default::default());
-        make(&recorder.scope(name))?;
-        let Builder::Record(layout) = recorder else {
-            return Err(Failure::device(format!("{name}: the layout was not recorded")));
-        };
         let mut vars = BTreeMap::new();
-        for (name, shape) in &layout.into_inner().tensors {
+        for (name, shape) in &tensors(name, &make)? {
             let values = start(name, shape, seed)?;
             vars.insert(name.clone(), Var::from_vec(values, shape.as_slice(), &Device::Cpu)?);
         }
+        Self::of(name, vars, make)
+    }
+
+    /// Reads the parameters that [`Branch::bytes`] wrote. Nothing is made before every shape fits, whatever sizes are
+    /// asked for.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape; a number that is not finite.
+    pub(crate) fn read(name: &str, weights: &Weights, make: impl Fn(&Scope) -> candle_core::Result<N>) -> Result<Self> {
+        let wanted = tensors(name, &make)?;
+        wanted.iter().try_for_each(|(name, shape)| weights.check(name, shape))?;
+        let mut vars = BTreeMap::new();
+        for (name, shape) in wanted {
+            let (_, tensor) = weights.load(&name, &shape, DType::F32, &Device::Cpu)?;
+            finite(weights, &name, &tensor)?;
+            vars.insert(name, Var::from_tensor(&tensor)?);
+        }
+        Self::of(name, vars, make)
+    }
+
+    fn of(name: &str, vars: BTreeMap<String, Var>, make: impl Fn(&Scope) -> candle_core::Result<N>) -> Result<Self> {
         let build = |weight: fn(&Var) -> Tensor| {
             let tensors = vars.iter().map(|(name, var)| (name.clone(), Weight::Dense(weight(var)))).collect();
             make(&Builder::Build { tensors: &tensors, adapter: None }.scope(name))
@@ -134,26 +151,27 @@ impl<N> Branch<N> {
     pub(crate) fn save(&self, path: &Path, more: &[(&str, &Tensor)]) -> Result<()> {
         write_atomic(&RealFs, path, &self.bytes(more)?)
     }
+}
 
-    /// Reads the parameters that [`Branch::save`] wrote; the opened file, for further tensors.
-    ///
-    /// # Errors
-    /// A tensor that is missing or of another shape, before anything is changed; a number that is not finite.
-    pub(crate) fn load(&mut self, path: &Path) -> Result<Weights> {
-        let weights = Weights::open_file(path)?;
-        let mut read = Vec::new();
-        for (name, var) in &self.vars {
-            let (_, tensor) = weights.load(name, var.dims(), DType::F32, &Device::Cpu)?;
-            let sum = tensor.abs()?.sum_all()?.to_vec0::<f32>()?;
-            if !sum.is_finite() {
-                return Err(Failure::data(format!("{}: {name} holds a number that is not finite", path.display())));
-            }
-            read.push((var, tensor));
-        }
-        for (var, tensor) in read {
-            var.set(&tensor)?;
-        }
-        Ok(weights)
+/// Names and shapes of what a network consists of.
+fn tensors<N>(name: &str, make: impl Fn(&Scope) -> candle_core::Result<N>) -> Result<Vec<(String, Vec<usize>)>> {
+    let recorder = Builder::Record(Default::default());
+    make(&recorder.scope(name))?;
+    let Builder::Record(layout) = recorder else {
+        return Err(Failure::device(format!("{name}: the layout was not recorded")));
+    };
+    Ok(layout.into_inner().tensors)
+}
+
+/// Fails for a tensor that was read with a NaN or an infinity in it.
+///
+/// # Errors
+/// Exit 3 with its name.
+pub(crate) fn finite(weights: &Weights, name: &str, tensor: &Tensor) -> Result<()> {
+    match tensor.abs()?.sum_all()?.to_vec0::<f32>()?.is_finite() {
+        true => Ok(()),
+        false => Err(Failure::data(format!("{}: {name} holds a number that is not finite", weights.at()))
+            .hint("take an earlier checkpoint, or train it again")),
     }
 }
 

@@ -7,10 +7,16 @@
 //! that learned with another, so what the tower makes of a fixed picture is kept and compared ([`Eyes`]).
 
 use super::{IlHead, IlOptions, Selector, Shape, TreeOptions, TreePolicy};
-use crate::error::{Failure, Result, io_at};
+use crate::{
+    error::{Failure, Result, io_at},
+    vlm::weights::Weights,
+};
 use candle_core::Var;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Folder of the branches inside a checkpoint.
 pub const FOLDER: &str = "branches";
@@ -49,7 +55,9 @@ impl Eyes {
         Err(Failure::usage(format!(
             "the trajectory branches learned with the vision tower of {theirs}, and {mine} sees differently"
         ))
-        .hint("use the model that they were trained on, or train them again: reinsman pair --model MODEL"))
+        .hint(format!(
+            "give the model that they learned with, --model {theirs}, or train others: reinsman pair --model MODEL"
+        )))
     }
 }
 
@@ -71,6 +79,9 @@ pub struct About {
     pub threshold: f64,
     /// What made the features.
     pub eyes: Eyes,
+    /// Whether they were kept from the features, as a baseline.
+    #[serde(default)]
+    pub blind: bool,
 }
 
 /// Trained branches.
@@ -115,26 +126,56 @@ impl Branches {
     /// # Errors
     /// Exit 3 for a folder without branches, and for files that do not fit together.
     pub fn load(path: &Path) -> Result<Branches> {
-        let dir = folder(path)?;
-        let about = about(&dir)?;
-        let il = IlHead::load(&about.il, &dir.join(IL))?;
-        let tree = about.tree.as_ref().map(|options| TreePolicy::load(options, &dir.join(TREE))).transpose()?;
-        let selector = about.selector.as_ref().map(|shape| Selector::load(shape, &dir.join(SELECTOR))).transpose()?;
+        Branches::inside(path)?.ok_or_else(|| {
+            Failure::data(format!("{} holds no trajectory branches", path.display()))
+                .hint("name the run folder of `reinsman pair` or `reinsman il`, or a folder with branches.json")
+        })
+    }
+
+    /// [`Branches::load`] where there are branches.
+    ///
+    /// # Errors
+    /// Files that do not fit together.
+    pub fn inside(path: &Path) -> Result<Option<Branches>> {
+        let Some(dir) = folder(path)? else { return Ok(None) };
+        Branches::read(about(&dir)?, |name| Weights::open_file(&dir.join(name))).map(Some)
+    }
+
+    /// Reads branches from files in memory, by name.
+    ///
+    /// # Errors
+    /// As [`Branches::load`].
+    pub fn from_files(files: &BTreeMap<&str, &[u8]>) -> Result<Branches> {
+        let file = |name: &str| {
+            let bytes = files.get(name).copied();
+            bytes.ok_or_else(|| Failure::data(format!("no {name} among the files of trajectory branches")))
+        };
+        let text = std::str::from_utf8(file(ABOUT)?).map_err(|e| Failure::data(format!("{ABOUT}: {e}")))?;
+        let about = parse(text).map_err(|failure| failure.context(ABOUT))?;
+        Branches::read(about, |name| Weights::from_bytes(name, file(name)?))
+    }
+
+    fn read(about: About, open: impl Fn(&str) -> Result<Weights>) -> Result<Branches> {
+        let il = IlHead::read(&about.il, &open(IL)?)?;
+        let tree = about.tree.as_ref().map(|options| TreePolicy::read(options, &open(TREE)?)).transpose()?;
+        let selector = about.selector.as_ref().map(|shape| Selector::read(shape, &open(SELECTOR)?)).transpose()?;
         Ok(Branches { about, il, tree, selector })
     }
 }
 
-/// The folder that holds `branches.json`.
-fn folder(path: &Path) -> Result<std::path::PathBuf> {
+/// The folder that holds `branches.json`, if one does.
+fn folder(path: &Path) -> Result<Option<PathBuf>> {
     let here = |dir: &Path| dir.join(ABOUT).is_file().then(|| dir.to_path_buf());
     if let Some(dir) = here(path).or_else(|| here(&path.join(FOLDER))) {
-        return Ok(dir);
+        return Ok(Some(dir));
+    }
+    // Verifying a checkpoint reads all of it, which takes time where it is a whole model.
+    let checkpoints = std::fs::read_dir(path.join("ckpt")).into_iter().flatten().flatten();
+    if !checkpoints.into_iter().any(|checkpoint| checkpoint.path().join(FOLDER).is_dir()) {
+        return Ok(None);
     }
     let newest = crate::train::checkpoint::Checkpoint::newest(path)?.found;
-    newest.and_then(|checkpoint| here(&checkpoint.dir.join(FOLDER))).ok_or_else(|| {
-        Failure::data(format!("{} holds no trajectory branches", path.display()))
-            .hint("name the run folder of `reinsman pair` or `reinsman il`, or a folder with branches.json")
-    })
+    Ok(newest.and_then(|checkpoint| here(&checkpoint.dir.join(FOLDER))))
 }
 
 fn about(dir: &Path) -> Result<About> {
@@ -144,7 +185,8 @@ fn about(dir: &Path) -> Result<About> {
         return Err(Failure::data(format!("{} has {size} bytes; at most {LIMIT} are allowed", path.display())));
     }
     let text = std::fs::read_to_string(&path).map_err(io_at(&path))?;
-    parse(&text).map_err(|failure| failure.context(path.display()))
+    parse(&text)
+        .map_err(|failure| failure.context(path.display()).or_hint("take an earlier checkpoint, or train it again"))
 }
 
 /// Reads `branches.json`.
@@ -191,6 +233,7 @@ mod tests {
                 selector: Some(shape),
                 threshold: 0.02,
                 eyes: Eyes { name: "tiny".into(), probe: vec![1.0, -2.0] },
+                blind: false,
             },
         }
     }

@@ -105,6 +105,14 @@ impl Context {
         Ok(Context { features, status, egos })
     }
 
+    /// The same frames with nothing to see, for branches that were kept from seeing.
+    ///
+    /// # Errors
+    /// Device trouble.
+    pub fn blind(&self) -> Result<Self> {
+        Ok(Context { features: self.features.zeros_like()?, ..self.clone() })
+    }
+
     /// Number of frames, B.
     pub fn frames(&self) -> usize {
         self.egos.len()

@@ -12,7 +12,7 @@
 use super::{
     anchors::{self, Anchor},
     blocks::{self, Decoder, Mlp, SINES, norm},
-    branch::{Branch, Shape},
+    branch::{Branch, Shape, finite},
     features::{Compressor, Context},
     geometry::POSES,
     reference::{Proposals, Reference},
@@ -22,6 +22,7 @@ use crate::{
     vlm::{
         build::Scope,
         linear::{Linear, Norm},
+        weights::Weights,
     },
 };
 use candle_core::{D, DType, Device, Tensor, Var};
@@ -161,16 +162,26 @@ impl IlHead {
     /// # Errors
     /// Exit 3 for a file of other sizes or with numbers that are not finite.
     pub fn load(options: &IlOptions, path: &Path) -> Result<Self> {
-        let mut head = IlHead::new(options, vec![[[0.0; 2]; POSES]; options.modes], 0)?;
-        let weights = head.branch.load(path)?;
+        Self::read(options, &Weights::open_file(path)?)
+    }
+
+    /// Reads what [`IlHead::bytes`] gave.
+    ///
+    /// # Errors
+    /// As [`IlHead::load`].
+    pub fn read(options: &IlOptions, weights: &Weights) -> Result<Self> {
+        options.shape.check()?;
+        let branch = Branch::read("il", weights, |scope| Net::new(scope, options))?;
         let (_, places) = weights.load("il.anchors", &[options.modes, POSES, 2], DType::F32, &Device::Cpu)?;
-        for (anchor, values) in head.anchors.iter_mut().zip(places.to_vec3::<f32>()?) {
+        finite(weights, "il.anchors", &places)?;
+        let mut anchors: Vec<Anchor> = vec![[[0.0; 2]; POSES]; options.modes];
+        for (anchor, values) in anchors.iter_mut().zip(places.to_vec3::<f32>()?) {
             for (place, value) in anchor.iter_mut().zip(values) {
                 *place = [f64::from(value[0]), f64::from(value[1])];
             }
         }
-        (head.places, head.queries) = tensors(&head.anchors)?;
-        Ok(head)
+        let (places, queries) = tensors(&anchors)?;
+        Ok(IlHead { branch, anchors, places, queries })
     }
 
     /// Writes parameters and anchors to a safetensors file.

@@ -29,8 +29,8 @@ pub struct Candidate {
     pub trajectory: Trajectory,
     /// Where it comes from.
     pub source: Source,
-    /// What it is worth, as predicted.
-    pub judged: Judged,
+    /// What it is worth, as predicted; `None` where the reference drives alone.
+    pub judged: Option<Judged>,
 }
 
 /// What to drive in one frame.
@@ -48,6 +48,11 @@ impl Decision {
     /// The trajectory to drive.
     pub fn trajectory(&self) -> &Trajectory {
         &self.candidates[self.chosen].trajectory
+    }
+
+    /// The reference's first choice.
+    pub fn reference(&self) -> &Trajectory {
+        &self.candidates[0].trajectory
     }
 }
 
@@ -95,6 +100,17 @@ pub fn candidates(
     Ok(all)
 }
 
+/// The reference alone: its best proposals, the first of them chosen.
+///
+/// # Errors
+/// Those of the reference.
+pub fn alone(context: &Context, reference: &dyn Reference) -> Result<Vec<Decision>> {
+    let sets = candidates(context, reference, None, &[])?;
+    let candidate = |(trajectory, source)| Candidate { trajectory, source, judged: None };
+    let decide = |set: Vec<_>| Decision { chosen: 0, gain: 0.0, candidates: set.into_iter().map(candidate).collect() };
+    Ok(sets.into_iter().map(decide).collect())
+}
+
 /// Plans every frame of a context. `threshold`: the predicted gain below which the reference is not left.
 ///
 /// # Errors
@@ -115,7 +131,8 @@ pub fn plan(
         let chosen = choose(&judged, threshold);
         let gain = judged[chosen].scores.total() - judged[0].scores.total();
         let candidates = set.into_iter().zip(judged);
-        let candidates = candidates.map(|((trajectory, source), judged)| Candidate { trajectory, source, judged });
+        let candidates =
+            candidates.map(|((trajectory, source), judged)| Candidate { trajectory, source, judged: Some(judged) });
         Decision { chosen, gain, candidates: candidates.collect() }
     };
     Ok(sets.into_iter().zip(judged).map(decide).collect())

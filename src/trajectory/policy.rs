@@ -26,6 +26,7 @@ use crate::{
     vlm::{
         build::Scope,
         linear::{Linear, Norm},
+        weights::Weights,
     },
 };
 use candle_core::{D, Device, Tensor, Var};
@@ -206,9 +207,17 @@ impl TreePolicy {
     /// # Errors
     /// Exit 3 for a file of other sizes or with numbers that are not finite.
     pub fn load(options: &TreeOptions, path: &Path) -> Result<Self> {
-        let mut policy = TreePolicy::new(options, 0)?;
-        policy.branch.load(path)?;
-        Ok(policy)
+        Self::read(options, &Weights::open_file(path)?)
+    }
+
+    /// Reads what [`TreePolicy::bytes`] gave.
+    ///
+    /// # Errors
+    /// As [`TreePolicy::load`].
+    pub fn read(options: &TreeOptions, weights: &Weights) -> Result<Self> {
+        options.check()?;
+        let branch = Branch::read("tree", weights, |scope| Net::new(scope, options))?;
+        Ok(TreePolicy { branch, options: options.clone() })
     }
 
     /// Writes the parameters to a safetensors file.

@@ -24,6 +24,7 @@ use crate::{
     vlm::{
         build::Scope,
         linear::{Linear, Norm},
+        weights::Weights,
     },
 };
 use candle_core::{D, Device, Tensor, Var};
@@ -182,9 +183,16 @@ impl Selector {
     /// # Errors
     /// Exit 3 for a file of other sizes or with numbers that are not finite.
     pub fn load(shape: &Shape, path: &Path) -> Result<Self> {
-        let mut selector = Selector::new(shape, 0)?;
-        selector.branch.load(path)?;
-        Ok(selector)
+        Self::read(shape, &Weights::open_file(path)?)
+    }
+
+    /// Reads what [`Selector::bytes`] gave.
+    ///
+    /// # Errors
+    /// As [`Selector::load`].
+    pub fn read(shape: &Shape, weights: &Weights) -> Result<Self> {
+        shape.check()?;
+        Ok(Selector { branch: Branch::read("selector", weights, |scope| Net::new(scope, shape))? })
     }
 
     /// Writes the parameters to a safetensors file.

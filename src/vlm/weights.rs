@@ -90,6 +90,17 @@ impl Weights {
         Ok(weights)
     }
 
+    /// A safetensors file that is in memory; `at` names it.
+    ///
+    /// # Errors
+    /// As [`Weights::open_file`].
+    pub fn from_bytes(at: &str, bytes: &[u8]) -> Result<Self> {
+        header::read(bytes).map_err(|e| e.context(at))?;
+        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
+            .map_err(|e| Failure::data(format!("{at}: {e}")))?;
+        Ok(Weights { at: at.into(), ..Weights::from_tensors(tensors)? })
+    }
+
     /// Takes tensors that are in memory already.
     pub fn from_tensors(tensors: HashMap<String, Tensor>) -> Result<Self> {
         let mut weights = Weights::empty("the given tensors".into());
@@ -150,6 +161,11 @@ impl Weights {
         }
         self.entries.insert(name, Entry { own, shape, place });
         Ok(())
+    }
+
+    /// Where they are from, for messages.
+    pub fn at(&self) -> &str {
+        &self.at
     }
 
     /// Whether a tensor of this canonical name is there.

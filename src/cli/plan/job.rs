@@ -1,7 +1,7 @@
 //! The work of `plan`: frame after frame, the first as a page, the others as lines, then the sheet and the JSON.
 
 use super::{
-    ASSUMED_SPEED, Args,
+    ASSUMED_SPEED, Args, drives,
     said::Live,
     samples::{self, Drawn},
     view::{self, Outcome},
@@ -10,9 +10,10 @@ use crate::{
     cli::{print, print_json},
     error::{Failure, Kind, Result},
     picture::{self, Facts, PlanView, Terminal, reflow, sheet, terminal},
-    policy::{Decoding, Planned, Planner, frames::Frame},
+    policy::{Decoding, Planned, Planner, TrajectoryPlanner, frames::Frame},
     train::signals::Stop,
-    vlm::sampling::SamplingParams,
+    trajectory::{self, Decision, Route},
+    vlm::{image::Rgb, sampling::SamplingParams},
 };
 use data::Ego;
 use image::RgbImage;
@@ -29,6 +30,10 @@ pub struct Job<'a> {
     pub args: &'a Args,
     /// Who is asked.
     pub planner: &'a Planner,
+    /// Who plans trajectories.
+    pub branches: Option<&'a TrajectoryPlanner<'a>>,
+    /// What the page says where nobody does.
+    pub hint: Option<&'static str>,
     /// Where pages go.
     pub terminal: Terminal,
     /// Ends a list of frames early.
@@ -104,6 +109,7 @@ impl Job<'_> {
             print("\n")?;
         }
         let begin = Instant::now();
+        let picture = image.clone();
         let question = self.planner.question(&ego, vec![image], !self.args.no_think)?;
         let seen = self.planner.see(&question)?;
         let mut live = Live::new(&self.terminal, page);
@@ -118,9 +124,19 @@ impl Job<'_> {
         let count = if self.args.samples > 1 { self.args.samples } else { 0 };
         let sampling = self.decoding(Some(self.args.temperature.unwrap_or(1.0)));
         let drawn = samples::draw(self.planner, &seen, count, &sampling, &go_on)?;
-        let view = view::answered(blank, &planned, &drawn);
+        let decision = self.drive(&picture, &ego, &planned)?;
+        let threshold = self.branches.map_or(0.0, |branches| branches.threshold);
+        let mut view = view::answered(blank, &planned, &drawn);
+        if let Some(decision) = &decision {
+            view = drives::shown(view, decision);
+        }
         if page {
-            print(&self.verdict(frame, &view, &planned, &drawn))?;
+            let drives = match (&decision, self.hint) {
+                (Some(decision), _) => drives::lines(decision, threshold, &self.terminal),
+                (None, Some(hint)) => format!("  {hint}\n"),
+                (None, None) => String::new(),
+            };
+            print(&format!("{}{drives}\n", self.verdict(frame, &view, &planned, &drawn)))?;
         }
         if full {
             match picture::save_png(&self.args.out, &picture::annotate(&raster, &view)) {
@@ -135,15 +151,29 @@ impl Job<'_> {
         } else if self.quiet && !self.args.json {
             print(&format!("{}\t{}\n", frame.name, planned.action()))?;
         } else if !self.args.json {
-            print(&self.line(frame, &planned, facts.seconds, wide))?;
+            print(&self.line(frame, &planned, decision.as_ref(), facts.seconds, wide))?;
         }
-        let outcome = Outcome { frame, ego: &ego, assumed, planned: &planned, drawn: &drawn, seconds: facts.seconds };
+        let trajectory = decision.map_or(Value::Null, |decision| drives::to_json(&decision, threshold));
+        let seconds = facts.seconds;
+        let outcome = Outcome { frame, ego: &ego, assumed, planned: &planned, drawn: &drawn, trajectory, seconds };
         let mut record = outcome.to_json(self.planner);
         record["picture"] = facts.picture.into();
         let overlay = picture::overlay(&raster, &view);
         let high = (CELL * overlay.height() / overlay.width().max(1)).max(1);
         let cell = image::imageops::thumbnail(&overlay, CELL, high);
         Ok(Some(Done { record, cell, caption: format!("{}  {:.1} m/s", frame.short_name(), ego.speed_mps) }))
+    }
+
+    /// The trajectory of a frame, which leans to the plan that was read. The ego keeps its speed as far as is known.
+    fn drive(&self, picture: &Rgb, ego: &Ego, planned: &Planned) -> Result<Option<Decision>> {
+        let Some(branches) = self.branches else { return Ok(None) };
+        let ego = trajectory::Ego {
+            route: Route::of(&ego.command),
+            velocity: [ego.speed_mps, 0.0],
+            acceleration: [0.0, 0.0],
+        };
+        let action = planned.plan.as_ref().ok().map(|plan| plan.action);
+        Ok(branches.plan(&[picture], vec![ego], &[action])?.pop())
     }
 
     /// What the planner is told, and whether the speed is an assumption.
@@ -175,17 +205,20 @@ impl Job<'_> {
             out += &terminal::verdict(&counts, &self.terminal);
             out += &samples::differences(drawn, self.terminal.width, self.terminal.unicode);
         }
-        out + "\n"
+        out
     }
 
     /// One frame in a line.
-    fn line(&self, frame: &Frame, planned: &Planned, seconds: f64, wide: usize) -> String {
+    fn line(&self, frame: &Frame, planned: &Planned, decision: Option<&Decision>, seconds: f64, wide: usize) -> String {
         let action = planned.action();
         let p = &planned.probabilities;
         let name: String = reflow::clean(frame.short_name(), self.terminal.unicode).chars().take(40).collect();
         let (speed, path) = (action.speed.as_str(), action.path.as_str());
         let (ps, pp) = (p.speed[action.speed.index()], p.path[action.path.index()]);
         let mut out = format!("  {name:wide$}  {speed:10} {ps:.2}  {path:12} {pp:.2}  {seconds:5.2} s");
+        if let Some(decision) = decision {
+            out += &format!("  {}", drives::title(decision));
+        }
         if let Some(driven) = &frame.driven {
             out += &format!("  driven {driven}");
         }

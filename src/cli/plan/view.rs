@@ -44,6 +44,7 @@ pub fn asked(planner: &Planner, ego: &Ego) -> PlanView {
         path_probabilities: Vec::new(),
         samples: Vec::new(),
         trajectory: None,
+        choice: None,
         camera: Camera::default(),
     }
 }
@@ -99,6 +100,8 @@ pub struct Outcome<'a> {
     pub planned: &'a Planned,
     /// Further drawn plans.
     pub drawn: &'a [Drawn],
+    /// The trajectory of the branches.
+    pub trajectory: Value,
     /// Seconds from question to answer.
     pub seconds: f64,
 }
@@ -122,6 +125,9 @@ impl Outcome<'_> {
             "seconds": self.seconds,
             "raw": planned.completion.text,
         });
+        if !self.trajectory.is_null() {
+            out["trajectory"] = self.trajectory.clone();
+        }
         if let Some(driven) = &self.frame.driven {
             out["driven"] = json!(driven);
         }

@@ -131,7 +131,8 @@ impl<'a> Trainer<'a> {
             Threshold::Auto => measure::THRESHOLD,
             Threshold::Gain(gain) => gain,
         };
-        let about = About { format: 1, il, tree: tree_options, selector: selects.then_some(shape), threshold, eyes };
+        let (selector_shape, blind) = (selects.then_some(shape), settings.il.blind);
+        let about = About { format: 1, il, tree: tree_options, selector: selector_shape, threshold, eyes, blind };
         Ok(Trainer {
             il: learner(settings.il.max_steps > 0, Some(head.vars()), options::il_pace(settings))?,
             rl: learner(learns, rl_vars, options::rl_pace(pair))?,
