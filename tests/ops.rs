@@ -473,8 +473,11 @@ fn bits_repeat() {
         }
     }
     // Neither do rows of larger products with the version of `gemm` that is pinned, whatever their number.
-    for rows in [17, 40, 100, 299] {
-        assert_eq!(linear(rows, 1)[..200], linear(299, 1)[..200], "{rows} rows");
+    let bias = random.var(&[200]);
+    let biased = |rows: usize| flat(&ops::linear_bias(&x.narrow(0, 1, rows).unwrap(), &w, &bias).unwrap());
+    for rows in [17, 40, 64, 65, 100, 299] {
+        assert_eq!(linear(rows, 1)[..], linear(299, 1)[..rows * 200], "{rows} rows");
+        assert_eq!(biased(rows)[..], biased(299)[..rows * 200], "{rows} rows with a bias");
     }
     // A decoding step of attention does not see the other rows of its batch.
     let one = |b: usize, n: usize| {

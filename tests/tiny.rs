@@ -40,6 +40,7 @@ const STEPS: &[Step] = &[
     ("bench model", bench_model),
     ("bench score", bench_score),
     ("bench sim", bench_sim),
+    ("bench branches", bench_branches),
     ("completions", completions),
 ];
 
@@ -329,6 +330,18 @@ fn bench_sim(toy: &Toy) {
     assert!(line["value"].as_f64().unwrap() > 0.0 && line["unit"] == "ms", "{report}");
     assert!(toy.run(&items).ok().stdout.contains("per CPU second"));
     toy.run(&["bench", "sim", "--items", "vectr"]).fails(2, &["vectr", "vector"]);
+}
+
+fn bench_branches(toy: &Toy) {
+    let items = ["bench", "branches", "--items", "plan", "--repeats", "1"];
+    let report = toy.run(&[&items[..], &["--json"]].concat()).ok().json();
+    let lines = report["results"].as_array().unwrap();
+    let names: Vec<_> = lines.iter().map(|line| line["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["plan", "plan.il", "plan.tree", "plan.selector"]);
+    assert!(lines.iter().all(|line| line["cpu_seconds"].as_f64().unwrap() > 0.0 && line["unit"] == "ms"), "{report}");
+    assert!(report["machine"]["sgemm_gflops"].as_f64().unwrap() > 0.0, "{report}");
+    assert!(toy.run(&items).ok().stdout.contains("floor ms"));
+    toy.run(&["bench", "branches", "--items", "plann"]).fails(2, &["plann", "plan"]);
 }
 
 /// Frames, records, questions and card; the same command gives the same bytes, and what is written trains.

@@ -4,6 +4,7 @@
 //! shared machine only the second means much. Every item runs in a process of its own ([`crate::cli::bench`]), so that
 //! peak memory is its own. Models are made from a shape with [`crate::vlm::tiled`] random weights.
 
+pub mod branches;
 pub mod clock;
 pub mod decode;
 pub mod grpo;

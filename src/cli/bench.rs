@@ -4,6 +4,7 @@
 //! Each work item runs in a process of its own: this program starts itself again, hidden flag `--inside`, and reads the
 //! item's lines from its output.
 
+pub mod branches;
 pub mod model;
 pub mod score;
 pub mod sim;
@@ -26,7 +27,8 @@ const EXAMPLES: &str = "Examples:
   reinsman bench model --items preprocess,startup --repeats 10 --threads 2
   reinsman bench score                          # NAVSIM scores a second, beside Python
   reinsman bench score --items epdms_official_call,epdms_batch_256 --json
-  reinsman bench sim                            # the simulator, with and without frames";
+  reinsman bench sim                            # the simulator, with and without frames
+  reinsman bench branches --items plan          # the trajectory branches, beside their multiply-adds";
 
 /// What can be typed after `bench`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +48,8 @@ pub enum Verb {
     Score(score::Args),
     /// The simulator: agent-steps a second with and without frames, forks rolled out
     Sim(sim::Args),
+    /// The trajectory branches: planning a frame and a step of reinforcement learning, beside their multiply-adds
+    Branches(branches::Args),
 }
 
 /// Runs the verb.
@@ -57,6 +61,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<()> {
         Verb::Model(args) => model::run(args, shared),
         Verb::Score(args) => score::run(args, shared),
         Verb::Sim(args) => sim::run(args, shared),
+        Verb::Branches(args) => branches::run(args, shared),
     }
 }
 

@@ -43,12 +43,21 @@ impl Attention {
         Ok((self.heads(&parts[0])?, self.heads(&parts[1])?))
     }
 
+    /// Queries `(B, T, heads, D)` of `(B, T, H)`.
+    pub(crate) fn queries(&self, x: &Tensor) -> Result<Tensor> {
+        self.heads(&self.query.forward(x)?)
+    }
+
+    /// What queries find among all keys of their row, `(B, T, H)`.
+    pub(crate) fn answer(&self, q: &Tensor, (k, v): &(Tensor, Tensor)) -> Result<Tensor> {
+        let (b, t, heads, d) = q.dims4()?;
+        let y = ops::attention(q, k, v, &Mask::Full { keys: k.dim(1)? }, 1.0 / (d as f64).sqrt())?;
+        self.out.forward(&y.reshape((b, t, heads * d))?)
+    }
+
     /// x `(B, T, H)` looks at all keys of its row.
-    pub(crate) fn look(&self, x: &Tensor, (k, v): &(Tensor, Tensor)) -> Result<Tensor> {
-        let q = self.heads(&self.query.forward(x)?)?;
-        let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
-        let y = ops::attention(&q, k, v, &Mask::Full { keys: k.dim(1)? }, scale)?;
-        self.out.forward(&y.reshape(x.shape())?)
+    fn look(&self, x: &Tensor, keys: &(Tensor, Tensor)) -> Result<Tensor> {
+        self.answer(&self.queries(x)?, keys)
     }
 }
 

@@ -164,10 +164,13 @@ impl Compressor {
             candle_core::bail!("picture features of width {width}; this branch was made for {}", self.width)
         }
         let tokens = self.tokens.forward(&self.project.forward(&context.features)?)?;
-        let (registers, h) = self.registers.dims2()?;
-        let queries = self.registers.unsqueeze(0)?.broadcast_as((b, registers, h))?.contiguous()?;
-        let seen = self.attention.look(&queries, &self.attention.keys(&tokens)?)?;
-        let all = Tensor::cat(&[&(queries + seen)?, &self.status.forward(&context.status)?], 1)?;
+        // The same queries for all frames.
+        let queries = self.attention.queries(&self.registers.unsqueeze(0)?)?;
+        let (_, registers, heads, d) = queries.dims4()?;
+        let queries = queries.broadcast_as((b, registers, heads, d))?;
+        let seen = self.attention.answer(&queries, &self.attention.keys(&tokens)?)?;
+        let seen = seen.broadcast_add(&self.registers)?;
+        let all = Tensor::cat(&[&seen, &self.status.forward(&context.status)?], 1)?;
         self.norm.forward(&all)
     }
 }

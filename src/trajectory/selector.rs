@@ -36,7 +36,7 @@ use std::{collections::BTreeMap, path::Path};
 /// Temperature of the confidence's targets.
 const TEMPERATURE: f64 = 0.05;
 /// Numbers of an encoded candidate.
-const ENCODED: usize = (3 * SINES + 3) * POSES;
+pub(crate) const ENCODED: usize = (3 * SINES + 3) * POSES;
 /// Metres that a radian counts as among the sines.
 const HEADING_METRES: f64 = 10.0;
 

@@ -98,6 +98,37 @@ fn gradients_stay_in_their_branch_and_reach_all_of_it() {
     }
 }
 
+/// What is computed once for all frames learns from each of them.
+#[test]
+fn a_batch_learns_the_mean_of_its_frames() {
+    let b = branches(1, 6);
+    let (scenes, context, humans) = toy::draw(2, "batch", 3);
+    let whole = il_loss(&b, &context, &humans).backward().unwrap();
+    let mut stream = Stream::new(2, "batch");
+    (0..3).for_each(|_| _ = toy::Scene::draw(&mut stream));
+    // The same noise again, frame by frame.
+    let alone: Vec<GradStore> = scenes
+        .iter()
+        .zip(&humans)
+        .map(|(scene, human)| {
+            let context = toy::context(std::slice::from_ref(scene), &mut stream);
+            il_loss(&b, &context, std::slice::from_ref(human)).backward().unwrap()
+        })
+        .collect();
+    let values = |grads: &GradStore, var: &Var| -> Vec<f32> {
+        grads.get(var).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    };
+    for (name, var) in b.il.vars() {
+        let got = values(&whole, var);
+        let parts: Vec<Vec<f32>> = alone.iter().map(|grads| values(grads, var)).collect();
+        let scale = got.iter().fold(1e-6f32, |most, x| most.max(x.abs()));
+        for (i, got) in got.iter().enumerate() {
+            let want = parts.iter().map(|part| part[i]).sum::<f32>() / 3.0;
+            assert!((got - want).abs() <= 1e-3 * scale, "{name}[{i}]: {got} instead of {want}");
+        }
+    }
+}
+
 #[test]
 fn features_get_no_gradient() {
     let b = branches(1, 3);
