@@ -105,7 +105,7 @@ pub fn candidates(
 /// # Errors
 /// Those of the reference.
 pub fn alone(context: &Context, reference: &dyn Reference) -> Result<Vec<Decision>> {
-    let sets = candidates(context, reference, None, &[])?;
+    let sets = candidates(context, reference, None, None, &[])?;
     let candidate = |(trajectory, source)| Candidate { trajectory, source, judged: None };
     let decide = |set: Vec<_>| Decision { chosen: 0, gain: 0.0, candidates: set.into_iter().map(candidate).collect() };
     Ok(sets.into_iter().map(decide).collect())
