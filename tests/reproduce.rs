@@ -74,3 +74,52 @@ fn every_arm_runs_and_a_stopped_reproduction_continues_to_the_same_answers() {
     let other = toy.run(&["reproduce", "alphadrive", "--quick", "--out", "whole"]);
     other.fails(2, &["another recipe", "choose another --out"]);
 }
+
+fn pair(out: &str) -> Vec<String> {
+    let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/reproduce/tiny-pair.toml");
+    let words = ["reproduce", "pair-drive", "--quick", "--recipe", tiny, "--out", out, "--json", "--threads", "2"];
+    words.map(String::from).to_vec()
+}
+
+#[test]
+fn pair_drive_runs_and_a_stopped_one_continues_to_the_same_scores() {
+    let toy = Toy::new();
+    let whole = toy.run(&pair("whole")).ok().json();
+    let rows = whole["report"]["rows"].as_array().unwrap();
+    let row = |arm: &str, size: &str| {
+        rows.iter().find(|row| row["arm"] == arm && row["size"] == size).unwrap_or_else(|| panic!("{arm} {size}"))
+    };
+    let value = |arm: &str, size: &str, column: &str| row(arm, size)["values"][column]["value"].as_f64().unwrap();
+    for arm in ["demonstrated", "il", "then", "whole", "best", "over-ego", "over-next"] {
+        assert!((0.0..=1.0).contains(&value(arm, "expert", "epdms")), "{arm}");
+        assert_eq!(row(arm, "expert")["seeds"], serde_json::json!([1, 2]), "{arm}");
+    }
+    // The best candidate is no worse than any choice, and the expert hardly loses a point.
+    for size in ["expert", "imperfect"] {
+        assert!(value("best", size, "epdms") >= value("il", size, "epdms").max(value("whole", size, "epdms")));
+    }
+    assert!(value("demonstrated", "expert", "epdms") > 0.9);
+    assert!(rows.iter().all(|row| !(row["arm"] == "then" && row["size"] == "imperfect")), "a run that is not there");
+    let effect = &whole["report"]["effects"][0];
+    assert!(effect["claim"]["paper"] == 3.5 && effect["ours"]["value"].is_number(), "{effect}");
+    let page = std::fs::read_to_string(toy.path("whole/report.html")).unwrap();
+    assert!(page.contains("PaIR over another seed") && page.contains("<polyline") && page.contains("too_close"));
+
+    let mut child = toy.spawn(&pair("cut"));
+    let first = toy.path("cut/expert/pair-3/seed-1/result.json");
+    assert!(wait_until(&mut child, || first.exists()), "ended before the first run was finished");
+    signal(&child, "TERM");
+    let stopped = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&stopped.stderr).into_owned();
+    assert_eq!(stopped.status.code(), Some(75), "{said}");
+    assert!(said.contains("of 8 runs are finished") && said.contains("the same command continues"), "{said}");
+    let written = std::fs::metadata(&first).unwrap().modified().unwrap();
+    let cut = toy.run(&pair("cut")).ok().json();
+    assert_eq!(std::fs::metadata(&first).unwrap().modified().unwrap(), written, "a finished run was repeated");
+    let values = |report: &Value| -> Vec<Value> {
+        report["report"]["rows"].as_array().unwrap().iter().map(|row| row["values"].clone()).collect()
+    };
+    assert_eq!(values(&whole), values(&cut));
+    toy.run(&["reproduce", "pair-drive", "--quick", "--out", "whole"]).fails(2, &["another recipe"]);
+    toy.run(&["reproduce", "pair-drve"]).fails(2, &["did you mean pair-drive?"]);
+}
