@@ -146,7 +146,8 @@ impl<N> Branch<N> {
             let (_, tensor) = weights.load(name, var.dims(), DType::F32, &Device::Cpu)?;
             let sum = tensor.abs()?.sum_all()?.to_vec0::<f32>()?;
             if !sum.is_finite() {
-                return Err(Failure::data(format!("{}: {name} holds a number that is not finite", path.display())));
+                return Err(Failure::data(format!("{}: {name} holds a number that is not finite", path.display()))
+                    .hint("take an earlier checkpoint, or train it again"));
             }
             read.push((var, tensor));
         }

@@ -292,8 +292,7 @@ mod tests {
 
     #[test]
     fn the_first_is_left_for_a_clear_gain_only() {
-        let of =
-            |ep: f64| Judged { scores: SubScores { ep, ..SubScores::BEST }, confidence: 0.0 };
+        let of = |ep: f64| Judged { scores: SubScores { ep, ..SubScores::BEST }, confidence: 0.0 };
         let judged = [of(0.5), of(0.9), of(0.9), of(0.1)];
         let gain = judged[1].scores.total() - judged[0].scores.total();
         assert!((gain - 5.0 * 0.4 / 14.0).abs() < 1e-12);

@@ -1,10 +1,6 @@
 //! What branches drive on held-out frames and what that scores: the rows of every table.
 
-use super::{
-    Frames,
-    references::first_choices,
-    selection::Listed,
-};
+use super::{Frames, references::first_choices, selection::Listed};
 use crate::{
     error::Result,
     streams::Stream,

@@ -50,13 +50,7 @@ pub struct Tuned {
 ///
 /// # Errors
 /// Weights that have diverged, device trouble.
-pub fn step(
-    il: &IlHead,
-    learner: &mut Learner,
-    working: &Working,
-    picks: &[usize],
-    step: u64,
-) -> Result<Tuned> {
+pub fn step(il: &IlHead, learner: &mut Learner, working: &Working, picks: &[usize], step: u64) -> Result<Tuned> {
     let (frames, group) = (working.frames, working.group);
     let context = frames.context(picks)?;
     let proposals = il.propose(&context)?;

@@ -100,14 +100,11 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let (pair, width) = (&settings.pair, train.feature_width());
         let learns = verb == Verb::Pair;
+        options::check(verb, settings, given.is_some())?;
         let (il, head) = match given {
             Some(given) => {
                 eyes.expect(&given.about.eyes)?;
                 (given.about.il, given.il)
-            }
-            None if settings.il.max_steps == 0 => {
-                return Err(Failure::usage("il.max_steps is 0 and there is no imitation head to start from")
-                    .hint("name one with --il RUN, or raise il.max_steps"));
             }
             None => {
                 let il = options::il(settings, width);
@@ -178,7 +175,8 @@ impl<'a> Trainer<'a> {
             || saved.about.tree != self.branches.about.tree
             || saved.about.selector != self.branches.about.selector
         {
-            return Err(Failure::data(format!("{} holds branches of other sizes", from.dir.display())));
+            return Err(Failure::data(format!("{} holds branches of other sizes", from.dir.display()))
+                .hint("set the sizes back, or start another run with --il to keep the imitation head"));
         }
         self.branches.about.eyes.expect(&saved.about.eyes)?;
         // Into the variables that the optimizers hold.
@@ -230,7 +228,6 @@ impl<'a> Trainer<'a> {
                 return Err(Stop::resumable(verb, saved.dir.as_deref(), &run.dir));
             }
             let report = self.step()?;
-            self.state.step += 1;
             let step = self.state.step;
             if step == total {
                 self.tune()?;
@@ -253,7 +250,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// One step of every branch that is due. A branch whose numbers are broken is left as it is.
+    /// The next step of every branch that is due. A branch whose numbers are broken is left as it is.
     ///
     /// # Errors
     /// Device trouble.
@@ -317,13 +314,13 @@ impl<'a> Trainer<'a> {
             report.selector = report.take(result, &picks, train, |it| &it.stepped)?;
         }
         self.state.bad_in_a_row = if report.skipped.is_empty() { 0 } else { self.state.bad_in_a_row + 1 };
+        self.state.step += 1;
         Ok(report)
     }
 
     /// Picks the threshold on held-out frames, where there are some.
     fn tune(&mut self) -> Result<()> {
-        if let (Threshold::Auto, Some(val), Some(_)) =
-            (self.settings.pair.threshold, self.val, &self.branches.selector)
+        if let (Threshold::Auto, Some(val), Some(_)) = (self.settings.pair.threshold, self.val, &self.branches.selector)
         {
             self.branches.about.threshold = measure::tune(&self.branches, val)?;
         }
@@ -376,7 +373,10 @@ fn broken(report: &Report, saved: &Saved) -> Failure {
     let why = report.skipped.first().map_or("", String::as_str);
     let failure = Failure::new(
         Kind::Device,
-        format!("{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {}", report.ids.join(", ")),
+        format!(
+            "{MAX_BAD} steps in a row were broken, the last because {why}; its samples were {}",
+            report.ids.join(", ")
+        ),
     );
     match &saved.dir {
         Some(dir) => failure.hint(format!("{} is good; lower the learning rate or look at the samples", dir.display())),

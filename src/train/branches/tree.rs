@@ -84,8 +84,7 @@ pub fn step(
     let mut stream = Stream::new(seed, &format!("tree.references.{step}"));
     let references = working.mix.draw(frames, picks, &context, working.il, &mut stream)?;
     let leans = frames.leans(picks, working.lean_share, &mut stream);
-    let mut streams: Vec<Stream> =
-        (0..picks.len()).map(|i| Stream::new(seed, &format!("tree.{step}.{i}"))).collect();
+    let mut streams: Vec<Stream> = (0..picks.len()).map(|i| Stream::new(seed, &format!("tree.{step}.{i}"))).collect();
     let trees = policy.sample(&context, &references, &leans, &mut streams)?;
     let leaves: Vec<Vec<Trajectory>> = trees.iter().map(Tree::trajectories).collect();
     let scores = frames.score(picks, &leaves)?;
@@ -99,8 +98,7 @@ pub fn step(
         };
         tree.leaves().zip(leaves).zip(scores).map(of).collect::<Vec<f64>>()
     };
-    let rewards: Vec<Vec<f64>> =
-        picks.iter().zip(&trees).zip(leaves.iter().zip(&scores)).map(reward).collect();
+    let rewards: Vec<Vec<f64>> = picks.iter().zip(&trees).zip(leaves.iter().zip(&scores)).map(reward).collect();
     let mut logged = told(&rewards, &scores, &before);
     for _ in 0..working.iterations.max(1) {
         let evaluated = policy.evaluate(&context, &trees)?;
