@@ -8,7 +8,7 @@ use crate::{
     device,
     error::{Failure, Result},
     policy::{Planner, Source, eyes::eyes},
-    settings::{self, Settings},
+    settings::Settings,
     train::{
         branches::{Frames, Store, Trainer, Verb, measure, options},
         checkpoint::Checkpoint,

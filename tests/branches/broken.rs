@@ -60,10 +60,10 @@ fn steps_with_a_broken_frame_are_left_out_by_name() {
     let bad = frames.all()[5].id.clone();
     for (way, (name, sets)) in WAYS.into_iter().enumerate() {
         // Once through all frames and a little more.
-        let long = ["il.max_steps=7", "pair.max_steps=9", "pair.selector_steps=9", "pair.save_steps=1", "il.save_steps=1"];
+        let long =
+            ["il.max_steps=7", "pair.max_steps=9", "pair.selector_steps=9", "pair.save_steps=1", "il.save_steps=1"];
         let settings = settings(&[&long[..], sets].concat());
-        let mut trainer =
-            Trainer::new(verb(name), &settings, &frames, None, eyes(&planner).unwrap(), None).unwrap();
+        let mut trainer = Trainer::new(verb(name), &settings, &frames, None, eyes(&planner).unwrap(), None).unwrap();
         let dir = toy.path(&format!("run{way}"));
         trainer.run(&run(&dir, name, &settings), &mut Progress::new(true), &Stop::default()).unwrap();
         let lines = toy::metrics(&dir);
@@ -89,7 +89,10 @@ fn five_broken_steps_in_a_row_end_a_run() {
         let dir = toy.path(&format!("run{way}"));
         let ended = trainer.run(&run(&dir, name, &settings), &mut Progress::new(true), &Stop::default()).unwrap_err();
         assert_eq!(ended.kind.exit_code(), 4, "{ended:?}");
-        assert!(ended.message.contains("5 steps in a row") && ended.message.contains(&all.all()[0].id[..4]), "{ended:?}");
+        assert!(
+            ended.message.contains("5 steps in a row") && ended.message.contains(&all.all()[0].id[..4]),
+            "{ended:?}"
+        );
         assert!(ended.hint.is_some());
         assert!(trainer.branches.files().unwrap() == before, "{name} {sets:?}: something was learned");
         assert_eq!(toy::metrics(&dir).len(), 5);

@@ -1,6 +1,9 @@
 //! Picture features that were kept on disk are those that would be made.
 
-use super::{toy, toy::{Toy, assert_same}};
+use super::{
+    toy,
+    toy::{Toy, assert_same},
+};
 use std::path::{Path, PathBuf};
 
 const WORDS: &str = "were read from the cache";

@@ -64,7 +64,7 @@ fn ten_steps_of_reinforcement_leave_the_head_to_the_byte() {
     for _ in 0..10 {
         let report = trainer.step().unwrap();
         assert!(report.il.is_none() && report.tree.is_some() && report.skipped.is_empty(), "{report:?}");
-        }
+    }
     let after = ["il.", "tree.", "selector."].map(|name| part(&trainer, name));
     assert!(before[0] == after[0], "the imitation head has changed");
     assert!(before[1] != after[1] && before[2] != after[2], "tree and selector have not learned");

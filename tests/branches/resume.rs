@@ -37,7 +37,8 @@ fn cuts_at_random_steps_end_in_the_same_bytes() {
 fn a_stop_on_request_saves_and_says_how_to_go_on() {
     let toy = toy();
     for (way, (verb, sets)) in WAYS.into_iter().enumerate() {
-        let (name, long) = (format!("run{way}"), ["VERB.max_steps=100000", "VERB.save_steps=100000", "il.warmup_steps=0"]);
+        let (name, long) =
+            (format!("run{way}"), ["VERB.max_steps=100000", "VERB.save_steps=100000", "il.warmup_steps=0"]);
         let run = toy.path(&name);
         let mut child = toy.spawn(&toy.train(verb, &name, &[&long[..], sets].concat()));
         let lines = || std::fs::read_to_string(run.join("metrics.jsonl")).is_ok_and(|text| text.lines().count() > 1);

@@ -24,7 +24,10 @@ fn rows_of_each_way() {
     let parts = ["IL", "IL + selector", "IL + tree + selector", "best candidate"];
     let baselines = ["constant velocity", "demonstrated"];
     assert_eq!(names(&pair), [&baselines[..], &parts].concat());
-    assert_eq!((pair["steps"].as_u64(), pair["checkpoint"].as_str().unwrap().ends_with("step-000006")), (Some(6), true));
+    assert_eq!(
+        (pair["steps"].as_u64(), pair["checkpoint"].as_str().unwrap().ends_with("step-000006")),
+        (Some(6), true)
+    );
     for row in pair["rows"].as_array().unwrap() {
         assert_eq!(row["frames"], 12);
         for key in ["epdms", "nc", "dac", "ddc", "tlc", "ep", "ttc", "lk", "hc"] {

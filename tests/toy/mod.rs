@@ -17,7 +17,7 @@ pub const FRAMES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/samples/real
 
 /// Makes 24 frames to learn from and 12 held out.
 pub const GENERATE: [&str; 9] =
-    ["data", "generate", "--count", "36", "--split", "0.6667,0.3333,0", "--camera", "tiny", "--out=frames"];
+    ["data", "generate", "--count", "36", "--split", "2,1,0", "--camera", "tiny", "--out=frames"];
 
 /// Trajectory branches that learn in no time.
 pub const SMALL: [&str; 17] = [

@@ -184,7 +184,7 @@ impl Frames {
 /// Picture tokens of a record, f32 on the host.
 fn tokens(sample: &Sample, planner: &Planner, store: &mut Store, features: &mut Features) -> Result<Tensor> {
     let place = sample.images.last().and_then(|image| store.place(image));
-    if let Some(kept) = place.as_ref().and_then(|place| store.get(place)) {
+    if let Some(kept) = place.as_ref().and_then(|place| store.get(place.as_path())) {
         return Ok(kept);
     }
     let Some(seen) = features.of(planner, &[sample])?.pop().and_then(|mut seen| seen.pop()) else {

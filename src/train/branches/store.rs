@@ -12,7 +12,7 @@ use crate::{policy::Planner, trajectory::branches::Eyes, vlm::quant::store::cach
 use candle_core::{Device, Tensor};
 use data::Image;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Changes when the layout does, or what features are made of.
 const VERSION: &str = "reinsman-features-1";
@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// The tokens `(N, F)` at a place, if they are there and whole.
-    pub(super) fn get(&mut self, place: &PathBuf) -> Option<Tensor> {
+    pub(super) fn get(&mut self, place: &Path) -> Option<Tensor> {
         if std::fs::metadata(place).ok()?.len() > LIMIT {
             return None;
         }
@@ -69,7 +69,7 @@ impl Store {
     }
 
     /// Keeps tokens `(N, F)`, f32 on the host, if they are finite.
-    pub(super) fn put(&mut self, place: &PathBuf, tokens: &Tensor) {
+    pub(super) fn put(&mut self, place: &Path, tokens: &Tensor) {
         let Some(bytes) = bytes(tokens, &key(place)) else { return };
         let Some(folder) = &self.folder else { return };
         let temporary = folder.join(format!(".{}-{}", key(place), std::process::id()));
@@ -86,7 +86,7 @@ impl Store {
 }
 
 /// Tower and picture, so that a file in the wrong place is noticed.
-fn key(place: &std::path::Path) -> String {
+fn key(place: &Path) -> String {
     let names = place.components().rev().take(2).map(|name| name.as_os_str().to_string_lossy().into_owned());
     names.collect::<Vec<_>>().join("-")
 }
