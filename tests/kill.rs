@@ -1,4 +1,4 @@
-//! Every trainer cut and killed: 200 `kill -9` at random moments of runs that save every step, and 20 cuts at random
+//! Every trainer cut and killed: 220 `kill -9` at random moments of runs that save every step, and 20 cuts at random
 //! steps for each way of training. Whatever was published is complete and stays, and a run that went through all of it
 //! ends in the bytes of one that was left alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -110,6 +110,11 @@ fn grpo_survives_60_kills() {
 fn dpo_survives_60_kills() {
     let sets = ["model.train=full", "dpo.learning_rate=1e-4", "data.val=pairs.jsonl", "dpo.eval_steps=20"];
     survives("dpo", 60, 100, &sets);
+}
+
+#[test]
+fn pair_survives_20_kills() {
+    survives("pair", 20, 60, &["il.max_steps=30", "pair.selector_steps=30"]);
 }
 
 /// Runs eight steps each way, and each run is cut at five random steps: what a kill right after that save leaves on the

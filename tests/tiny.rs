@@ -29,6 +29,8 @@ const STEPS: &[Step] = &[
     ("sft", sft),
     ("grpo", grpo),
     ("dpo", dpo),
+    ("il", il),
+    ("pair", pair),
     ("reproduce", reproduce),
     ("plan", plan),
     ("eval", eval),
@@ -187,6 +189,27 @@ fn dpo(toy: &Toy) {
     assert!(toy.run(&["data", "stats", "pairs.jsonl"]).ok().stdout.contains("12 preference pair"));
     let shown = toy.run(&["data", "show", "pairs.jsonl", "--n", "1", "--model", "model"]).ok().stdout;
     assert!(shown.contains("«<answer> KEEP, STRAIGHT </answer>") && shown.contains("rejected ("), "{shown}");
+}
+
+/// An imitation head; `tests/branches/` has the rest.
+fn il(toy: &Toy) {
+    let args = toy.branches("il", "head", &["data.val=frames/val.jsonl"]);
+    let dry = toy.run(&[&args[..], &["--dry-run".into(), "--json".into()]].concat()).ok().json();
+    assert!(dry["steps"] == 6 && dry["step_seconds"].is_number() && !toy.path("head").exists(), "{dry}");
+    let table = toy.run(&args).ok().stdout;
+    assert!(table.contains("demonstrated") && table.contains("head/ckpt/step-000006"), "{table}");
+    assert!(toy::metrics(&toy.path("head")).iter().all(|line| line["il/loss"].is_number()));
+    toy.run(&["il", "--resume", "head"]).ok();
+}
+
+/// A tree and a selector beside what `il` made.
+fn pair(toy: &Toy) {
+    let mut args = toy.branches("pair", "branches", &["data.val=frames/val.jsonl", "il.max_steps=0"]);
+    args.extend(["--il", "head", "--json"].map(String::from));
+    let done = toy.run(&args).ok().json();
+    assert!(done["steps"] == 6 && done["rows"].as_array().unwrap().len() == 6, "{done}");
+    toy.run(&["pair", "--resume", "branches"]).ok();
+    toy.run(&["sft", "--resume", "branches"]).fails(2, &["is a run of `reinsman pair`", "pair --resume"]);
 }
 
 /// One arm on a handful of frames; `tests/reproduce.rs` runs all of them.

@@ -8,9 +8,9 @@ use crate::{
     device,
     error::{Failure, Result},
     policy::{Planner, Source, eyes::eyes},
-    settings::{self, Settings},
+    settings::Settings,
     train::{
-        branches::{Frames, Trainer, Verb, measure},
+        branches::{Frames, Store, Trainer, Verb, measure, options},
         checkpoint::Checkpoint,
         progress::{self, Progress},
         run::{Run, Start},
@@ -51,7 +51,11 @@ pub fn run(verb: Verb, args: &Common, settings: &Settings, resume: Option<&Path>
             return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
         }
     };
-    let given = settings.pair.il.as_deref().filter(|_| verb == Verb::Pair).map(Branches::load).transpose()?;
+    // A run that continues has a head of its own by now, whatever it started from.
+    let start = run.as_ref().and_then(|run| run.from.as_ref()).map(|from| from.dir.as_path());
+    let start = start.or(settings.pair.il.as_deref().filter(|_| verb == Verb::Pair));
+    let given = start.map(Branches::load).transpose()?;
+    options::check(verb, settings, given.is_some())?;
     let source = Source::resolve(settings.model.path.as_deref())?;
     let stop = Stop::on_signals()?;
     let mut progress = Progress::new(shared.quiet);
@@ -60,12 +64,16 @@ pub fn run(verb: Verb, args: &Common, settings: &Settings, resume: Option<&Path>
     }
     let planner = training::load(settings, &source, &device, Trainable::None, None, shared.note())?;
     let eyes = eyes(&planner)?;
-    let blind = settings.il.blind;
-    let load = |paths: &[PathBuf], progress: &mut Progress| frames(paths, &settings.data, &planner, blind, progress);
-    let train = load(&settings.data.train, &mut progress)?;
+    if eyes.probe.iter().any(|x| !x.is_finite()) {
+        return Err(Failure::device(format!("the vision tower of {} makes numbers that are not finite", eyes.name))
+            .hint("its weights are broken, or too large for model.dtype"));
+    }
+    given.iter().try_for_each(|given| eyes.expect(&given.about.eyes))?;
+    let loading = Loading { settings, planner: &planner, eyes: &eyes, verb, run: run.as_ref(), stop: &stop };
+    let train = loading.frames(&settings.data.train, &mut progress)?;
     let val = match settings.data.val.is_empty() {
         true => None,
-        false => Some(load(&settings.data.val, &mut progress)?),
+        false => Some(loading.frames(&settings.data.val, &mut progress)?),
     };
     let mut trainer = Trainer::new(verb, settings, &train, val.as_ref(), eyes.clone(), given)?;
     if !shared.quiet && !args.json {
@@ -100,24 +108,45 @@ pub fn run(verb: Verb, args: &Common, settings: &Settings, resume: Option<&Path>
     }
 }
 
-/// Frames of record files.
-fn frames(
-    paths: &[PathBuf],
-    data: &settings::Data,
-    planner: &Planner,
-    blind: bool,
-    progress: &mut Progress,
-) -> Result<Frames> {
-    let options = ReadOptions { skip_bad: data.skip_bad, ..ReadOptions::default() };
-    let mut samples = Vec::new();
-    for path in paths {
-        samples.extend(data::load(path, &options)?.samples);
+/// What frames are loaded with.
+struct Loading<'a> {
+    settings: &'a Settings,
+    planner: &'a Planner,
+    eyes: &'a Eyes,
+    verb: Verb,
+    run: Option<&'a Run>,
+    stop: &'a Stop,
+}
+
+impl Loading<'_> {
+    /// Frames of record files. A stop on request ends it: features that are kept are not made again.
+    fn frames(&self, paths: &[PathBuf], progress: &mut Progress) -> Result<Frames> {
+        let options = ReadOptions { skip_bad: self.settings.data.skip_bad, ..ReadOptions::default() };
+        let mut samples = Vec::new();
+        for path in paths {
+            samples.extend(data::load(path, &options)?.samples);
+        }
+        let mut store = match self.settings.trajectory.cache {
+            true => Store::of(self.planner, self.eyes),
+            false => Store::none(),
+        };
+        let total = samples.len();
+        let loaded = Frames::load(&samples, self.planner, &mut store, &mut |done| {
+            progress.line(done == total, || format!("{done}/{total} frames encoded, their moments restored"));
+            match self.run.filter(|_| self.stop.requested()) {
+                Some(run) => {
+                    let saved = run.from.as_ref().map(|from| from.dir.as_path());
+                    Err(Stop::resumable(self.verb.name(), saved, &run.dir))
+                }
+                None => Ok(()),
+            }
+        })?;
+        if store.found > 0 {
+            progress.note(&format!("features of {} of {total} frames were read from the cache", store.found));
+        }
+        store.trouble.iter().for_each(|why| progress.note(why));
+        if self.settings.il.blind { loaded.blind() } else { Ok(loaded) }
     }
-    let total = samples.len();
-    let loaded = Frames::load(&samples, planner, &mut |done| {
-        progress.line(done == total, || format!("{done}/{total} frames encoded, their moments restored"));
-    })?;
-    if blind { loaded.blind() } else { Ok(loaded) }
 }
 
 /// Eyes, branches, data and steps, one line each.
@@ -144,7 +173,7 @@ fn describe(trainer: &Trainer, settings: &Settings, eyes: &Eyes, train: &Frames,
 /// Times steps and writes nothing.
 fn rehearse(trainer: &mut Trainer, json: bool) -> Result<()> {
     let mut seconds = 0.0;
-    for _ in 0..2 {
+    for _ in 0..trainer.total().min(2) {
         let begin = Instant::now();
         trainer.step()?;
         seconds = begin.elapsed().as_secs_f64();

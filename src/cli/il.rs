@@ -7,7 +7,7 @@ use super::{
 use crate::{error::Result, train::branches::Verb};
 
 const EXAMPLES: &str = "Examples:
-  reinsman data generate --out frames --train 4000 --test 500          # frames to learn from
+  reinsman data generate --out frames --count 4500 --split 0.9,0,0.1   # frames to learn from
   reinsman il --data frames/train.jsonl --set data.val=frames/test.jsonl --out runs/il
   reinsman il --data frames/train.jsonl --out runs/one --set il.modes=1 --set il.seed=7
   reinsman il --data frames/train.jsonl --out runs/blind --set il.blind=true  # ego status only

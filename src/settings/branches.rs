@@ -20,6 +20,22 @@ section! {
         inner: usize = 1024, count(1, 65_536);
         /// Tokens that the picture features are compressed to.
         registers: usize = 64, count(1, 4096);
+        /// Keep picture features on disk for the next start, in ~/.cache/reinsman/features.
+        cache: bool = true, switch();
+    }
+}
+
+impl Trajectory {
+    /// Rules across sizes.
+    pub(super) fn check(&self) -> Result<()> {
+        let (width, heads) = (self.width, self.heads);
+        if !width.is_multiple_of(heads) {
+            let message = format!("trajectory.heads is {heads}, which does not divide trajectory.width, {width}");
+            return Err(
+                Failure::usage(message).hint("choose a width that is a multiple of the heads, such as 256 and 8")
+            );
+        }
+        Ok(())
     }
 }
 

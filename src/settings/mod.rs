@@ -70,6 +70,7 @@ const FREE_ON_RESUME: &[&str] = &[
     "dpo.save_total_limit",
     "dpo.logging_steps",
     "dpo.eval_steps",
+    "trajectory.cache",
     "il.save_steps",
     "il.save_total_limit",
     "il.logging_steps",
@@ -183,7 +184,7 @@ impl Settings {
 
     /// Rules across settings.
     fn check(&self) -> Result<()> {
-        let Settings { model, data, sft, auxiliary, grpo, dpo, il, pair, .. } = self;
+        let Settings { model, data, sft, auxiliary, grpo, dpo, trajectory, il, pair, .. } = self;
         let steps = [
             ("sft", sft.warmup_steps, sft.max_steps),
             ("grpo", grpo.warmup_steps, Some(grpo.max_steps)),
@@ -214,6 +215,7 @@ impl Settings {
             return Err(Failure::usage(message).hint(format!("use model.train=full or vision, or {key}=0")));
         }
         grpo.check()?;
+        trajectory.check()?;
         pair.check()?;
         let evaluated = [("sft", sft.eval_steps), ("grpo", grpo.eval_steps), ("dpo", dpo.eval_steps)];
         if let Some((section, steps)) = evaluated.into_iter().find_map(|(s, steps)| Some((s, steps?)))

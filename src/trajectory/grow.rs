@@ -170,6 +170,11 @@ impl Choice {
 fn choices(heads: &Heads) -> Result<Vec<Choice>> {
     let logits = heads.logits.to_vec2::<f32>()?;
     let (mu, log_sigma) = (heads.mu.to_vec3::<f32>()?, heads.log_sigma.to_vec3::<f32>()?);
+    let numbers = logits.iter().chain(mu.iter().flatten()).chain(log_sigma.iter().flatten());
+    if numbers.flatten().any(|x| !x.is_finite()) {
+        return Err(Failure::device("the tree policy decides by numbers that are not finite")
+            .hint("weights have diverged or picture features are broken: lower the learning rate"));
+    }
     let mut choices = Vec::with_capacity(logits.len());
     for ((logits, mu), log_sigma) in logits.iter().zip(&mu).zip(&log_sigma) {
         let mut choice =

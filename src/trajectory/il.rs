@@ -292,6 +292,10 @@ impl Reference for IlHead {
         let Some(last) = said.pop() else { return Err(Failure::device("the imitation head has no layers")) };
         let logits = last.logits.to_vec2::<f32>()?;
         let poses = last.poses.flatten(1, 2)?.to_vec3::<f32>()?;
+        if poses.iter().flatten().flatten().chain(logits.iter().flatten()).any(|x| !x.is_finite()) {
+            return Err(Failure::device("the imitation head proposes numbers that are not finite")
+                .hint("weights have diverged or picture features are broken: lower the learning rate"));
+        }
         let proposals = poses.into_iter().zip(logits).map(|(poses, logits)| {
             let pose = |p: &Vec<f32>| Pose::new(f64::from(p[0]), f64::from(p[1]), f64::from(p[2]));
             let drive = |poses: &[Vec<f32>]| Trajectory::half_second(poses.iter().map(pose).collect());

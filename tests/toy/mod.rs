@@ -15,6 +15,31 @@ pub const SHAPE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tin
 pub const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/data");
 pub const FRAMES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/samples/real_drive/frames");
 
+/// Makes 24 frames to learn from and 12 held out.
+pub const GENERATE: [&str; 9] =
+    ["data", "generate", "--count", "36", "--split", "2,1,0", "--camera", "tiny", "--out=frames"];
+
+/// Trajectory branches that learn in no time.
+pub const SMALL: [&str; 17] = [
+    "trajectory.width=16",
+    "trajectory.heads=2",
+    "trajectory.layers=1",
+    "trajectory.inner=16",
+    "trajectory.registers=2",
+    "il.modes=4",
+    "il.max_steps=6",
+    "il.warmup_steps=2",
+    "il.per_device_train_batch_size=4",
+    "pair.max_steps=6",
+    "pair.warmup_steps=2",
+    "pair.selector_steps=4",
+    "pair.per_device_train_batch_size=3",
+    "pair.selector_batch_size=2",
+    "pair.branching=2,2,1,1",
+    "pair.plan_branching=2,2,1,1",
+    "pair.num_generations=4",
+];
+
 /// A folder with `model/` (random weights) and `train.jsonl` (twelve records on pictures of their own).
 pub struct Toy {
     dir: tempfile::TempDir,
@@ -112,6 +137,16 @@ impl Toy {
         args
     }
 
+    /// Arguments of `il` or `pair` with small branches on frames of the simulator, which are made when they are missing.
+    pub fn branches(&self, verb: &str, out: &str, sets: &[&str]) -> Vec<String> {
+        if !self.path("frames").exists() {
+            self.run(&GENERATE).ok();
+        }
+        let mut args = self.sft(out, &[&SMALL[..], sets].concat());
+        (args[0], args[4]) = (verb.into(), self.text("frames/train.jsonl"));
+        args
+    }
+
     /// Arguments of a trainer by its verb; every `VERB.` in the settings becomes that verb.
     pub fn train(&self, verb: &str, out: &str, sets: &[&str]) -> Vec<String> {
         let sets: Vec<String> = sets.iter().map(|set| set.replace("VERB.", &format!("{verb}."))).collect();
@@ -120,6 +155,7 @@ impl Toy {
             "sft" => self.sft(out, &sets),
             "grpo" => self.grpo(out, &sets),
             "dpo" => self.dpo(out, &sets),
+            "il" | "pair" => self.branches(verb, out, &sets),
             other => panic!("no trainer {other}"),
         }
     }

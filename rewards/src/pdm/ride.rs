@@ -42,12 +42,8 @@ impl RideCheck {
     /// A plan that is not 8 finite poses.
     pub fn comfortable(&mut self, speed: f64, acceleration: f64, plan: &Trajectory) -> Result<bool, PdmError> {
         check_plan(0, plan)?;
-        let ego = EgoStatus {
-            time_us: 0,
-            pose: Pose::ORIGIN,
-            velocity: [speed, 0.0],
-            acceleration: [acceleration, 0.0],
-        };
+        let ego =
+            EgoStatus { time_us: 0, pose: Pose::ORIGIN, velocity: [speed, 0.0], acceleration: [acceleration, 0.0] };
         self.knots.fill_from_plan(&ego, plan, self.compat.dynamics());
         let mut states = [State::default(); STATES];
         states[0] = State::of_ego(&ego);

@@ -6,11 +6,15 @@
 
 use super::recipe::{Recipe, Set};
 use crate::{
-    error::{Result, io_at},
+    error::{Failure, Kind, Result, io_at},
     generate::{self, Look, Split, camera, set},
     policy::{Planner, Source, eyes::eyes, planner::Options},
     reproduce::frames::families,
-    train::{branches::Frames, progress::Progress},
+    train::{
+        branches::{Frames, store::Store},
+        progress::Progress,
+        signals::Stop,
+    },
     trajectory::branches::Eyes,
 };
 use data::ReadOptions;
@@ -25,6 +29,8 @@ use std::{
 pub struct Sets {
     folder: PathBuf,
     planner: Planner,
+    /// Whether to stop.
+    pub stop: Stop,
     /// The embedded planner's.
     pub eyes: Eyes,
     kept: RefCell<BTreeMap<(String, &'static str), Rc<Frames>>>,
@@ -62,7 +68,7 @@ impl Sets {
         progress.finish();
         let planner = Planner::load(&Source::resolve(None)?, &Options::default())?;
         let eyes = eyes(&planner)?;
-        Ok(Sets { folder: folder.into(), planner, eyes, kept: RefCell::default() })
+        Ok(Sets { folder: folder.into(), planner, stop: Stop::default(), eyes, kept: RefCell::default() })
     }
 
     /// A part's records.
@@ -83,8 +89,13 @@ impl Sets {
         let total = samples.len();
         let told = &mut |n: usize| {
             progress.line(n >= total, || format!("{} {part}: {n}/{total} frames encoded", set.name));
+            match self.stop.requested() {
+                true => Err(Failure::new(Kind::Resumable, "stopped on request").hint("the same command continues")),
+                false => Ok(()),
+            }
         };
-        let frames = Rc::new(Frames::load(&samples, &self.planner, told)?);
+        let mut store = Store::of(&self.planner, &self.eyes);
+        let frames = Rc::new(Frames::load(&samples, &self.planner, &mut store, told)?);
         self.kept.borrow_mut().insert(key, Rc::clone(&frames));
         Ok(frames)
     }

@@ -48,9 +48,10 @@ pub fn run(recipe: &Recipe, text: &str, out: &Path, threads: usize, quiet: bool)
     std::fs::create_dir_all(out).map_err(io_at(out))?;
     let _lock = Lock::acquire(out)?;
     super::keep(text, out)?;
-    let sets = Sets::make(recipe, &out.join("frames"), &mut progress)?;
+    let mut sets = Sets::make(recipe, &out.join("frames"), &mut progress)?;
     // Until here Ctrl-C ends the program: nothing is lost that takes long.
     let stop = Stop::on_signals()?;
+    sets.stop = stop.clone();
     let jobs = runs::jobs(recipe, out);
     for (done, job) in jobs.iter().enumerate().filter(|(_, job)| !job.finished()) {
         let left = |failure: Failure| match failure.kind {

@@ -1,5 +1,6 @@
 //! Records as the branches learn from them: picture features, the ego's state, and the moment that drives are scored at.
 
+use super::Store;
 use crate::{
     error::{Failure, Result},
     policy::Planner,
@@ -18,6 +19,9 @@ use std::cell::RefCell;
 
 /// Records whose features are made between two lines of progress.
 const CHUNK: usize = 64;
+
+/// Where frames come from.
+const ORIGIN: &str = "trajectory branches learn from frames that this version of `reinsman data generate` made";
 
 thread_local! {
     static WORKSPACE: RefCell<Workspace> = RefCell::new(Workspace::default());
@@ -45,12 +49,41 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Restores the moments of records and encodes their frames with the frozen tower of `planner`. `told` hears how many
-    /// are done.
+    /// Takes frames whose features all have one shape.
     ///
     /// # Errors
-    /// A record that is not of the simulator; a picture that cannot be read or is of another size than the first.
-    pub fn load(samples: &[Sample], planner: &Planner, told: &mut dyn FnMut(usize)) -> Result<Frames> {
+    /// None at all; features of another shape than the first's.
+    pub fn new(all: Vec<Frame>) -> Result<Frames> {
+        let Some(first) = all.first() else {
+            return Err(
+                Failure::data("no frames to learn from").hint("name records of `reinsman data generate` with --data")
+            );
+        };
+        let dims = first.features.dims();
+        match all.iter().find(|frame| frame.features.dims() != dims) {
+            None => Ok(Frames { all }),
+            Some(other) => Err(Failure::data(format!(
+                "sample {} has picture features of {:?}, sample {} of {dims:?}",
+                other.id,
+                other.features.dims(),
+                first.id,
+            ))
+            .hint("trajectory branches learn from frames of one size")),
+        }
+    }
+
+    /// Restores the moments of records and encodes their frames with the frozen tower of `planner`, or takes their features
+    /// from `store`. `told` hears how many are done and may ask to end.
+    ///
+    /// # Errors
+    /// A record that is not of the simulator; a picture that cannot be read or is of another size than the first; what
+    /// `told` says.
+    pub fn load(
+        samples: &[Sample],
+        planner: &Planner,
+        store: &mut Store,
+        told: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<Frames> {
         // Each picture is used once, so nothing is kept here.
         let mut features = Features::new(0);
         let mut all: Vec<Frame> = Vec::with_capacity(samples.len());
@@ -58,30 +91,13 @@ impl Frames {
             let moments = part.par_iter().map(|sample| Moment::of(sample).map_err(unknown)).collect::<Vec<_>>();
             for (sample, moment) in part.iter().zip(moments) {
                 let moment = moment?;
-                let Some(seen) = features.of(planner, &[sample])?.pop().and_then(|mut seen| seen.pop()) else {
-                    return Err(Failure::data(format!("sample {} has no picture", sample.id)));
-                };
-                let embeds = seen.features.embeds.detach().to_device(&Device::Cpu)?;
-                let tokens = embeds.to_dtype(DType::F32)?.contiguous()?;
-                if let Some(first) = all.first().filter(|first| first.features.dims() != tokens.dims()) {
-                    return Err(Failure::data(format!(
-                        "sample {} has picture features of {:?}, sample {} of {:?}",
-                        sample.id,
-                        tokens.dims(),
-                        first.id,
-                        first.features.dims()
-                    ))
-                    .hint("trajectory branches learn from frames of one size"));
-                }
+                let tokens = tokens(sample, planner, store, &mut features)?;
                 let ego = ego(sample, &moment);
                 all.push(Frame { id: sample.id.clone(), features: tokens, ego, action: sample.action(), moment });
             }
-            told(all.len());
+            told(all.len())?;
         }
-        match all.is_empty() {
-            true => Err(Failure::data("no frames to learn from")),
-            false => Ok(Frames { all }),
-        }
+        Frames::new(all)
     }
 
     /// The same frames with nothing to see: what the ego's state alone tells.
@@ -97,7 +113,7 @@ impl Frames {
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         for frame in &self.all {
-            hash.update(format!("{:?}{:?}{:?}\0", frame.id, frame.ego, frame.moment.demonstrated));
+            hash.update(format!("{:?}{:?}{:?}{:?}\0", frame.id, frame.ego, frame.action, frame.moment.demonstrated));
         }
         hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
@@ -165,6 +181,23 @@ impl Frames {
     }
 }
 
+/// Picture tokens of a record, f32 on the host.
+fn tokens(sample: &Sample, planner: &Planner, store: &mut Store, features: &mut Features) -> Result<Tensor> {
+    let place = sample.images.last().and_then(|image| store.place(image));
+    if let Some(kept) = place.as_ref().and_then(|place| store.get(place.as_path())) {
+        return Ok(kept);
+    }
+    let Some(seen) = features.of(planner, &[sample])?.pop().and_then(|mut seen| seen.pop()) else {
+        return Err(Failure::data(format!("sample {} has no picture", sample.id)).hint(ORIGIN));
+    };
+    let embeds = seen.features.embeds.detach().to_device(&Device::Cpu)?;
+    let tokens = embeds.to_dtype(DType::F32)?.contiguous()?;
+    if let Some(place) = place {
+        store.put(&place, &tokens);
+    }
+    Ok(tokens)
+}
+
 /// The ego of a record at its moment.
 fn ego(sample: &Sample, moment: &Moment) -> Ego {
     let route = match &sample.content {
@@ -175,6 +208,5 @@ fn ego(sample: &Sample, moment: &Moment) -> Ego {
 }
 
 fn unknown(error: eval::outcome::MomentError) -> Failure {
-    Failure::data(error.to_string())
-        .hint("trajectory branches learn from frames that this version of `reinsman data generate` made")
+    Failure::data(error.to_string()).hint(ORIGIN)
 }

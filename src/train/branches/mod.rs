@@ -12,10 +12,12 @@ pub mod references;
 pub mod report;
 pub mod selection;
 pub mod sequential;
+pub mod store;
 pub mod trainer;
 pub mod tree;
 
 pub use frames::{Frame, Frames};
 pub use learner::{Learner, Stepped};
 pub use references::Mix;
+pub use store::Store;
 pub use trainer::{Trainer, Verb};

@@ -1,11 +1,26 @@
 //! From settings to what the branches and their learners take.
 
-use super::{Mix, learner::Pace, tree::Shaping};
+use super::{Mix, Verb, learner::Pace, tree::Shaping};
 use crate::{
-    error::Result,
+    error::{Failure, Result},
     settings::{Pair, Settings},
     trajectory::{IlOptions, ObjectiveOptions, Shape, TreeOptions, geometry::LEVELS},
 };
+
+/// Fails on what is known to be wrong before any frame is encoded. `given`: there is an imitation head to start from.
+///
+/// # Errors
+/// Exit 2 with the setting.
+pub fn check(verb: Verb, settings: &Settings, given: bool) -> Result<()> {
+    if settings.il.max_steps == 0 && !given {
+        let failure = Failure::usage("il.max_steps is 0 and there is no imitation head to start from");
+        return Err(match verb {
+            Verb::Il => failure.hint("raise il.max_steps"),
+            Verb::Pair => failure.hint("name one with --il RUN, or raise il.max_steps"),
+        });
+    }
+    tree(settings, 1).map(|_| ())
+}
 
 /// Sizes of every branch over features of a width.
 pub fn shape(settings: &Settings, feature_width: usize) -> Shape {

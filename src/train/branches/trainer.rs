@@ -100,14 +100,11 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let (pair, width) = (&settings.pair, train.feature_width());
         let learns = verb == Verb::Pair;
+        options::check(verb, settings, given.is_some())?;
         let (il, head) = match given {
             Some(given) => {
                 eyes.expect(&given.about.eyes)?;
                 (given.about.il, given.il)
-            }
-            None if settings.il.max_steps == 0 => {
-                return Err(Failure::usage("il.max_steps is 0 and there is no imitation head to start from")
-                    .hint("name one with --il RUN, or raise il.max_steps"));
             }
             None => {
                 let il = options::il(settings, width);
@@ -179,7 +176,8 @@ impl<'a> Trainer<'a> {
             || saved.about.tree != self.branches.about.tree
             || saved.about.selector != self.branches.about.selector
         {
-            return Err(Failure::data(format!("{} holds branches of other sizes", from.dir.display())));
+            return Err(Failure::data(format!("{} holds branches of other sizes", from.dir.display()))
+                .hint("set the sizes back, or start another run with --il to keep the imitation head"));
         }
         self.branches.about.eyes.expect(&saved.about.eyes)?;
         // Into the variables that the optimizers hold.
@@ -231,7 +229,6 @@ impl<'a> Trainer<'a> {
                 return Err(Stop::resumable(verb, saved.dir.as_deref(), &run.dir));
             }
             let report = self.step()?;
-            self.state.step += 1;
             let step = self.state.step;
             if step == total {
                 self.tune()?;
@@ -254,7 +251,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// One step of every branch that is due. A branch whose numbers are broken is left as it is.
+    /// The next step of every branch that is due. A branch whose numbers are broken is left as it is.
     ///
     /// # Errors
     /// Device trouble.
@@ -320,6 +317,7 @@ impl<'a> Trainer<'a> {
             report.selector = report.take(result, &picks, train, |it| &it.stepped)?;
         }
         self.state.bad_in_a_row = if report.skipped.is_empty() { 0 } else { self.state.bad_in_a_row + 1 };
+        self.state.step += 1;
         Ok(report)
     }
 

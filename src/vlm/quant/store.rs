@@ -56,13 +56,18 @@ impl Options {
     }
 }
 
-/// `$REINSMAN_CACHE`, `$XDG_CACHE_HOME/reinsman` or `~/.cache/reinsman`, whichever is set first, and `quantized` in it.
+/// The user's cache folder of quantized copies.
 pub fn cache_dir() -> Option<PathBuf> {
+    cache_folder("quantized")
+}
+
+/// `$REINSMAN_CACHE`, `$XDG_CACHE_HOME/reinsman` or `~/.cache/reinsman`, whichever is set first, and `name` in it.
+pub fn cache_folder(name: &str) -> Option<PathBuf> {
     let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = var("REINSMAN_CACHE")
         .or_else(|| var("XDG_CACHE_HOME").map(|dir| dir.join("reinsman")))
         .or_else(|| var("HOME").map(|dir| dir.join(".cache/reinsman")))?;
-    Some(base.join("quantized"))
+    Some(base.join(name))
 }
 
 /// Weights read at a time.
