@@ -47,7 +47,7 @@ impl Choice {
         font::draw(canvas, x, top + 14.0, "Trajectory", style, theme::MUTED);
         let scored = self.score.is_some();
         let room = if scored { wide - COLUMN - 28.0 } else { wide };
-        let above = self.from_above(colour, room);
+        let above = self.seen_from_above(colour, room);
         canvas.paste(&above.into_image(), x as i64, (top + 28.0) as i64);
         if scored {
             self.scores(canvas, (x + room + 28.0, top), colour);
@@ -55,7 +55,7 @@ impl Choice {
         self.legend(canvas, colour, (x, top + 28.0 + HEIGHT + 12.0), wide)
     }
 
-    fn from_above(&self, colour: Colour, wide: f64) -> Canvas {
+    fn seen_from_above(&self, colour: Colour, wide: f64) -> Canvas {
         let mut canvas = Canvas::new(wide as u32, HEIGHT as u32, theme::RAISED);
         let lines: Vec<Vec<Point>> = self.candidates.iter().take(MAX_DRAWN).map(points).collect();
         let map = Map::of(&lines, wide);

@@ -249,7 +249,7 @@ mod tests {
         let read = Branches::load(dir.path()).unwrap();
         assert_eq!(read.about, branches.about);
         assert_eq!(read.files().unwrap(), branches.files().unwrap());
-        let missing = Branches::load(&dir.path().join("elsewhere")).unwrap_err();
+        let missing = Branches::load(&dir.path().join("elsewhere")).err().unwrap();
         assert!(missing.message.contains("no trajectory branches"), "{missing}");
     }
 

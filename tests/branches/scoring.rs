@@ -21,12 +21,7 @@ fn moments_score_what_outcomes_score() {
         let moment = Moment::of(sample).unwrap();
         let rolled: Vec<_> = MetaAction::all().filter_map(|plan| roll::roll(&recorded, plan)).collect();
         let expected = pdms(&outcome::scene::scene(&drive, &recorded).unwrap(), &rolled).unwrap();
-        let plan = |rolled: &roll::Rolled| {
-            let poses = rolled.ego.iter().skip(5).step_by(5);
-            let poses = poses.map(|e| outcome::scene::axle(e[0], e[1], e[2]).into_frame(moment.axle()));
-            Trajectory::half_second(poses.collect())
-        };
-        let plans: Vec<Trajectory> = rolled.iter().map(plan).collect();
+        let plans: Vec<Trajectory> = rolled.iter().map(|rolled| moment.driven(rolled)).collect();
         let scores = moment.score(&plans, &mut Workspace::default()).unwrap();
         for ((score, expected), rolled) in scores.iter().zip(&expected).zip(&rolled) {
             let parts = SubScores::from(score).total();

@@ -25,6 +25,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The imitation head of another run, of the next seed if so, and whether it is blind.
+type Other<'a> = dyn Fn(&str, bool) -> Result<(IlHead, bool)> + 'a;
+
 /// Columns of an arm, one number a frame.
 pub type Columns = BTreeMap<Measure, Vec<f64>>;
 
@@ -94,7 +97,7 @@ fn rows(
     arm: &Arm,
     branches: Option<&Branches>,
     frames: &Frames,
-    other: &dyn Fn(&str, bool) -> Result<(IlHead, bool)>,
+    other: &Other,
 ) -> Result<Vec<Row>> {
     let all: Vec<usize> = (0..frames.len()).collect();
     let head;
