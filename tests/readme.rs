@@ -19,11 +19,22 @@ const INSTEAD: &[(&str, &str)] = &[
     ("sft.max_steps=200", "sft.max_steps=2"),
     ("--count 2000", "--count 24"),
     ("reproduce alphadrive", "reproduce alphadrive --recipe one.toml"),
+    ("reproduce pair-drive", "reproduce pair-drive --recipe pair.toml"),
+    ("reinsman pair --data", "reinsman pair --config small.toml --data"),
+    ("reinsman il --data", "reinsman il --config small.toml --data"),
+    ("il.max_steps=300", "il.max_steps=2"),
     ("reinsman plan", "reinsman plan --max-new-tokens 24"),
     ("reinsman eval", "reinsman eval --max-new-tokens 24"),
     ("reinsman chat", "reinsman chat --max-new-tokens 24"),
     ("reinsman grpo --model", "reinsman grpo --set grpo.max_completion_length=24 --model"),
 ];
+
+/// Trajectory branches that are trained in a moment.
+const SMALL: &str = "
+trajectory = { width = 16, heads = 2, layers = 1, inner = 16, registers = 2 }
+il = { modes = 3, max_steps = 2, warmup_steps = 1 }
+pair = { max_steps = 2, warmup_steps = 1, selector_steps = 2 }
+";
 
 /// The commands that make the embedded planner: one step of each phase, and never over the checkpoint itself.
 const INSTEAD_EMBEDDED: &[(&str, &str)] = &[
@@ -121,6 +132,8 @@ fn workplace() -> tempfile::TempDir {
     let plan = "{\"scene\":\"dev16_curve_oncoming\",\"poses\":[[2,0,0],[4,0,0],[6,0,0],[8,0,0],[10,0,0],[12,0,0],[14,0,0],[16,0,0]]}\n";
     fs::write(at("plans.jsonl"), plan).unwrap();
     fs::copy(repository.join("tests/fixtures/reproduce/one.toml"), at("one.toml")).unwrap();
+    fs::copy(repository.join("tests/fixtures/reproduce/tiny-pair.toml"), at("pair.toml")).unwrap();
+    fs::write(at("small.toml"), SMALL).unwrap();
     fs::write(at("questions.txt"), "why not faster?\n/speed 0\n").unwrap();
     let pose = |i: usize| {
         let frame = if i.is_multiple_of(20) { format!("frames/udacity_07_{:03}.jpg", i / 20) } else { String::new() };
@@ -185,6 +198,7 @@ fn every_command_works_as_written() {
         "val-metaad.json",
         "mine.jsonl",
         "submission.pkl",
+        "out/trajectory.png",
     ] {
         assert!(dir.path().join(made).exists(), "{made} was not written");
     }
