@@ -22,7 +22,7 @@ use scene::{MetaAction, Plan, Trajectory};
 use std::path::Path;
 use toy::{Toy, metrics};
 
-const SMALL: [&str; 14] = [
+const SMALL: [&str; 16] = [
     "trajectory.width=16",
     "trajectory.heads=2",
     "trajectory.layers=1",
@@ -30,8 +30,10 @@ const SMALL: [&str; 14] = [
     "trajectory.registers=4",
     "il.modes=3",
     "il.max_steps=3",
+    "il.warmup_steps=0",
     "il.per_device_train_batch_size=4",
     "pair.max_steps=2",
+    "pair.warmup_steps=0",
     "pair.per_device_train_batch_size=2",
     "pair.selector_steps=0",
     "pair.lean_bias=10",
