@@ -156,7 +156,7 @@ fn samples(toy: &Toy) -> Vec<data::Sample> {
 fn judge(of: impl Fn(&str) -> f64 + 'static) -> Judge {
     let score = move |text: &&str| vec![Some(Score::new(of(text), "a test"))];
     let scoring = Box::new(move |_: &data::Sample, texts: &[&str], _: &[usize]| texts.iter().map(&score).collect());
-    Judge { names: vec!["test".into()], weights: vec![1.0], scoring, drives: None }
+    Judge { names: vec!["test".into()], weights: vec![1.0], scoring, drives: None, utility: None }
 }
 
 /// The part of the letters that are an e.
@@ -389,7 +389,7 @@ fn groups_with_equal_rewards_are_replaced() {
             let value = |at: usize| if all && odd(&sample.id) { at as f64 } else { 0.5 };
             (0..texts.len()).map(|at| vec![Some(Score::new(value(at), "a test"))]).collect()
         });
-        Judge { names: vec!["test".into()], weights: vec![1.0], scoring, drives: None }
+        Judge { names: vec!["test".into()], weights: vec![1.0], scoring, drives: None, utility: None }
     };
     let settings = settings(&["grpo.dynamic_sample=true", "grpo.max_resample_times=8"]);
     let mut trainer = Trainer::new(&planner, &settings, &samples, &[], of(true), None).unwrap();

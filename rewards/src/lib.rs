@@ -133,6 +133,7 @@ pub fn terms() -> &'static [&'static dyn Term] {
         &plans::BestOf,
         &outcome::Driving,
         &outcome::Pdms,
+        &outcome::Tree,
         &released::Released(Axis::Speed),
         &released::Released(Axis::Path),
     ]

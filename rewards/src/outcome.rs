@@ -1,11 +1,13 @@
-//! What comes of a plan in the scene that its frame was taken from: terms `driving` (driving score) and `pdms` (PDM score).
+//! What comes of a plan in the scene that its frame was taken from: terms `driving` (driving score), `pdms` (PDM score) and
+//! `tree` (what a trajectory tree that leans to the plan gains over the reference it grows on).
 //!
 //! Whoever has a simulator drives every joint plan out beforehand and puts what came of it into
 //! [`crate::Driven::outcomes`]; the terms only look the plan of the completion up. It is read with the strict parser, so
-//! that several plans, or none, score 0. Not applicable without outcomes, or (`pdms`) where a plan has no PDM score.
+//! that several plans, or none, score 0. Not applicable without outcomes, or (`pdms`, `tree`) where a plan has no such score.
 //!
 //! 1. The simulator's car follows its route whatever turn is named, so words that are not what it then did (a turn where
 //!    the way goes straight on, a change to a lane that does not exist) would cost nothing. They count `misnamed` (0.5).
+//!    The tree follows no route, so `tree` counts words in full.
 
 use crate::{Asked, Reference, Score, Setting, Term};
 use scene::{
@@ -23,6 +25,8 @@ pub struct Outcome {
     pub driving: f64,
     /// PDM score of the driven poses, in `[0, 1]`.
     pub pdms: Option<f64>,
+    /// PDM score that the best leaf of a tree leaning to the plan has more than the reference, in `[0, 1]`.
+    pub utility: Option<f64>,
     /// Product of what infractions cost, in `[0, 1]`.
     pub penalty: f64,
     /// Progress as a share of the expert's, in `[0, 1]`.
@@ -64,6 +68,10 @@ pub struct Driving;
 #[derive(Debug, Clone, Copy)]
 pub struct Pdms;
 
+/// The term `tree`.
+#[derive(Debug, Clone, Copy)]
+pub struct Tree;
+
 const MISNAMED: &[Setting] = &[Setting { name: "misnamed", default: 0.5, range: (0.0, 1.0) }];
 
 impl Term for Driving {
@@ -102,18 +110,43 @@ impl Term for Pdms {
     }
 }
 
-/// `None` unless every plan has the asked score, whatever the completion says.
-fn judge(asked: &Asked, of: impl Fn(&Outcome) -> Option<f64>) -> Option<Score> {
+impl Term for Tree {
+    fn name(&self) -> &'static str {
+        "tree"
+    }
+
+    fn score(&self, completion: &str, reference: &Reference, group: &[&str]) -> Option<Score> {
+        let found = look_up(&Asked::new(completion, reference, group), |outcome| outcome.utility)?;
+        let told = |(plan, _, gain)| Score::new(gain, format!("{plan}: the tree gains {gain:.3}"));
+        Some(found.map_or_else(|none| none, told))
+    }
+}
+
+/// The plan of a completion, what came of it and the asked score, or the verdict where no plan can be read. `None` unless
+/// every plan has the asked score, whatever the completion says.
+fn look_up<'a>(
+    asked: &Asked<'a>,
+    of: impl Fn(&Outcome) -> Option<f64>,
+) -> Option<Result<(MetaAction, &'a Outcome, f64), Score>> {
     let outcomes = asked.reference.driven.as_ref()?.outcomes.as_ref()?;
     if outcomes.0.iter().any(|outcome| of(outcome).is_none()) {
         return None;
     }
     let plan = match parse(asked.completion, Mode::Strict) {
         Ok(plan) => plan.action,
-        Err(reason) => return Some(Score::new(0.0, reason.to_string())),
+        Err(reason) => return Some(Err(Score::new(0.0, reason.to_string()))),
     };
     let outcome = outcomes.of(plan);
     let scored = of(outcome).filter(|value| value.is_finite()).unwrap_or_default().clamp(0.0, 1.0);
+    Some(Ok((plan, outcome, scored)))
+}
+
+/// The asked score of the plan, less where its words are not what was driven.
+fn judge(asked: &Asked, of: impl Fn(&Outcome) -> Option<f64>) -> Option<Score> {
+    let (plan, outcome, scored) = match look_up(asked, of)? {
+        Ok(found) => found,
+        Err(none) => return Some(none),
+    };
     let named = if outcome.as_said { 1.0 } else { asked.value(MISNAMED, 0) };
     let told = match (outcome.cost, outcome.as_said) {
         ("", true) => String::new(),

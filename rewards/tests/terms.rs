@@ -31,13 +31,14 @@ struct Case {
 struct Told {
     driving: f64,
     pdms: Option<f64>,
+    utility: Option<f64>,
     as_said: bool,
     cost: String,
 }
 
 impl Default for Told {
     fn default() -> Self {
-        Told { driving: 0.0, pdms: Some(0.0), as_said: true, cost: String::new() }
+        Told { driving: 0.0, pdms: Some(0.0), utility: Some(0.0), as_said: true, cost: String::new() }
     }
 }
 
@@ -48,9 +49,10 @@ fn driven_out(case: &Case) -> Reference {
     assert!(told.keys().all(|plan| plans.contains(plan)), "{}: no plan among {:?}", case.note, told.keys());
     let outcomes = Outcomes::new(|plan| {
         let rest = Told::default();
-        let Told { driving, pdms, as_said, cost } = told.get(&plan.to_string()).unwrap_or(&rest);
+        let Told { driving, pdms, utility, as_said, cost } = told.get(&plan.to_string()).unwrap_or(&rest);
         let cost = cost.clone().leak();
-        Outcome { driving: *driving, pdms: *pdms, as_said: *as_said, cost, ..Outcome::default() }
+        let (driving, pdms, utility) = (*driving, *pdms, *utility);
+        Outcome { driving, pdms, utility, as_said: *as_said, cost, ..Outcome::default() }
     });
     driven::with(case.reference.clone(), outcomes)
 }
@@ -211,10 +213,10 @@ proptest! {
 fn outcomes_that_are_no_numbers_count_nothing() {
     let text = |a: MetaAction| Plan::new("why", a).unwrap().render(true);
     for bad in [f64::NAN, f64::INFINITY, -1.0, 7.0] {
-        let outcomes =
-            Outcomes::new(|_| Outcome { driving: bad, pdms: Some(bad), as_said: true, ..Outcome::default() });
+        let one = Outcome { driving: bad, pdms: Some(bad), utility: Some(bad), as_said: true, ..Outcome::default() };
+        let outcomes = Outcomes::new(|_| one);
         let reference = driven::with(Reference::default(), outcomes);
-        for name in ["driving", "pdms"] {
+        for name in ["driving", "pdms", "tree"] {
             let value = term(name).unwrap().score(&text(MetaAction::KEEP_STRAIGHT), &reference, &[]).unwrap().value;
             assert_eq!(value, if bad == 7.0 { 1.0 } else { 0.0 }, "{name} of {bad}");
         }

@@ -50,7 +50,7 @@ pub fn run(Args { common: args }: &Args, shared: &Shared) -> Result<()> {
     let settings = training::settings(args, resume.as_deref())?;
     let grpo = &settings.grpo;
     let recipe = judge::text(&grpo.reward)?;
-    let judge = Judge::named(&grpo.reward, &recipe, grpo.num_answers)?;
+    let judge = Judge::named(&grpo.reward, &recipe, grpo.num_answers)?.with_branches(grpo.branches.as_deref())?;
     let opened = training::open(args, shared, &settings, resume.as_deref(), ("grpo", grpo.seed, grpo.max_pixels))?;
     let Opened { device, run, stop, mut progress, source, mut language } = opened;
     if let Some(run) = &run {

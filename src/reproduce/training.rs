@@ -101,7 +101,8 @@ impl Training<'_> {
                 done?;
             }
             Verb::Grpo => {
-                let judge = Judge::named(&settings.grpo.reward, &judge::text(&settings.grpo.reward)?, 1)?;
+                let (reward, branches) = (&settings.grpo.reward, settings.grpo.branches.as_deref());
+                let judge = Judge::named(reward, &judge::text(reward)?, 1)?.with_branches(branches)?;
                 let mut trainer = grpo::Trainer::new(&planner, settings, samples, &[], judge, None)?;
                 if let Some(from) = &run.from {
                     trainer.restore(from, false)?;

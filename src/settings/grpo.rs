@@ -8,6 +8,7 @@ use super::{
     knob::{above, any, choice, count, number, or_none, section, seed, switch},
     sft::{Checkpointing, LrScheduler},
 };
+use std::path::PathBuf;
 
 choice! {
     /// How token losses are put together (names of TRL's `loss_type`).
@@ -83,8 +84,10 @@ section! {
     /// Reinforcement learning on groups of sampled answers (GRPO). Every step draws prompts, samples answers to each,
     /// rewards them and takes num_iterations optimizer steps on them.
     pub struct Grpo = "grpo" {
-        /// Reward recipe: meta-action, alphadrive, alphadrive-released, driving (simulated frames), or a TOML file like those in rewards/recipes.
+        /// Reward recipe: meta-action, alphadrive, alphadrive-released, driving or tree (simulated frames), or a TOML file like those in rewards/recipes.
         reward: String = "meta-action".into(), any("a recipe name or a path");
+        /// Run folder of `pair` with the same vision tower, for a reward with the term tree, and for no other.
+        branches: Option<PathBuf> = None, or_none(any("a path"));
         /// Answers sampled per prompt.
         num_generations: usize = 8, count(2, 1024);
         /// Prompts per step.

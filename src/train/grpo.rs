@@ -24,6 +24,7 @@ mod overlong;
 mod report;
 pub mod rollout;
 mod setup;
+pub mod utility;
 
 pub use report::Report;
 
@@ -111,6 +112,7 @@ impl<'a> Trainer<'a> {
             let message = format!("sample {} asks in its own words, not for {asked} plans", sample.id);
             return Err(Failure::usage(message).hint("grpo.num_answers above 1 needs records with an ego state"));
         }
+        judge.utility.as_ref().map_or(Ok(()), |utility| utility.fits(planner))?;
         let judge = match grpo.soft_cache_length {
             0 => judge,
             cache => overlong::with_soft_overlong(judge, grpo.max_completion_length, cache),

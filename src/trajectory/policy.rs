@@ -246,6 +246,12 @@ impl TreePolicy {
         &self.options
     }
 
+    /// The same with at most so many children of the root when it plans.
+    pub fn narrowed(mut self, most: usize) -> Self {
+        self.options.plan_branching[0] = self.options.plan_branching[0].min(most.max(1));
+        self
+    }
+
     pub(crate) fn frozen(&self) -> &Net {
         self.branch.frozen()
     }

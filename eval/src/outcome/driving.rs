@@ -52,7 +52,7 @@ pub fn outcomes(rolled: &[Rolled], expert: &Rolled) -> Vec<Outcome> {
             None if progress < SLOW => "little progress",
             None => "",
         };
-        Outcome { driving: penalty * progress, pdms: None, penalty, progress, as_said: false, cost }
+        Outcome { driving: penalty * progress, pdms: None, utility: None, penalty, progress, as_said: false, cost }
     };
     rolled.iter().zip(&penalties).map(outcome).collect()
 }

@@ -20,6 +20,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("alphadrive-released", include_str!("../../recipes/alphadrive-released.toml")),
     ("driving", include_str!("../../recipes/driving.toml")),
     ("meta-action", include_str!("../../recipes/meta-action.toml")),
+    ("tree", include_str!("../../recipes/tree.toml")),
 ];
 
 /// A checked recipe.

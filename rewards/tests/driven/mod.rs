@@ -10,7 +10,8 @@ pub fn reference(driven: MetaAction) -> Reference {
         let (speed, path) = (said.speed == driven.speed, said.path == driven.path);
         let rank = (3 * said.speed.index() + driven.speed.index()) % 5;
         let driving = if speed && path { 1.0 } else { rank as f64 / if path { 8.0 } else { 16.0 } };
-        Outcome { driving, pdms: Some(1.0 - 0.5 * driving), as_said: path || rank < 3, ..Outcome::default() }
+        let (pdms, utility) = (Some(1.0 - 0.5 * driving), Some(0.5 * driving));
+        Outcome { driving, pdms, utility, as_said: path || rank < 3, ..Outcome::default() }
     });
     with(Reference::from(driven), outcomes)
 }

@@ -12,7 +12,7 @@ use scene::{MetaAction, PathAction, SpeedAction};
 use std::sync::LazyLock;
 
 /// Those that a trainer should use.
-const SOUND: [&str; 3] = ["alphadrive", "driving", "meta-action"];
+const SOUND: [&str; 4] = ["alphadrive", "driving", "meta-action", "tree"];
 
 static RECIPES: LazyLock<Vec<Recipe>> = LazyLock::new(|| Recipe::names().map(|n| Recipe::named(n).unwrap()).collect());
 

@@ -10,7 +10,10 @@ fn error(text: &str) -> String {
 
 #[test]
 fn built_in_recipes_read() {
-    assert_eq!(Recipe::names().collect::<Vec<_>>(), ["alphadrive", "alphadrive-released", "driving", "meta-action"]);
+    assert_eq!(
+        Recipe::names().collect::<Vec<_>>(),
+        ["alphadrive", "alphadrive-released", "driving", "meta-action", "tree"]
+    );
     for name in Recipe::names() {
         let recipe = Recipe::named(name).unwrap();
         assert_eq!(recipe.name, name);

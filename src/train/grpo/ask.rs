@@ -42,7 +42,7 @@ pub(super) fn evaluate(
             return Ok(None);
         }
         let batch: Vec<&Sample> = batch.iter().collect();
-        judge.prepare(&batch);
+        judge.prepare(planner, &batch)?;
         let prompts = Prompt::of(planner, None, &batch, grpo.think)?;
         for mut group in rollout::sample(planner, prompts, &sampling, (0, 0))? {
             judge.score(&mut group);

@@ -53,7 +53,7 @@ impl<'a> Trainer<'a> {
             let missing = (wanted - drawn.groups.len()) as u64;
             let picked: Vec<&'a Sample> =
                 (from..from + missing).map(|position| &self.train[self.order.at(position)]).collect();
-            self.judge.prepare(&picked);
+            self.judge.prepare(self.planner, &picked)?;
             let prompts = Prompt::of(self.planner, self.features.as_mut(), &picked, grpo.think)?;
             let groups = rollout::sample(self.planner, prompts, &self.sampling, (self.state.step, drawn.prompts))?;
             drawn.prompts += missing;

@@ -1,7 +1,10 @@
 //! Who rewards answers: a recipe of the `rewards` crate, or any function of a sample and the answers to it.
 
-use super::{driven::Drives, rollout::Group};
-use crate::error::{Failure, Result, io_at};
+use super::{driven::Drives, rollout::Group, utility::Utility};
+use crate::{
+    error::{Failure, Result, io_at},
+    policy::Planner,
+};
 use data::Sample;
 use eval::outcome;
 use rayon::prelude::*;
@@ -9,7 +12,9 @@ use rewards::{Driven, Recipe, Reference, Score};
 use std::{path::Path, sync::Arc};
 
 /// Terms that need the plans driven out.
-const DRIVEN: [&str; 2] = ["driving", "pdms"];
+const DRIVEN: [&str; 3] = ["driving", "pdms", TREE];
+/// The term that needs a trajectory tree.
+const TREE: &str = "tree";
 /// Samples whose moments are restored before training.
 const LOOKED_AT: usize = 32;
 
@@ -27,6 +32,8 @@ pub struct Judge {
     pub scoring: Scoring,
     /// Plans driven out, where a reward asks what comes of them.
     pub drives: Option<Arc<Drives>>,
+    /// The tree that plans are tried on, where a reward asks what it gains.
+    pub utility: Option<Utility>,
 }
 
 impl Judge {
@@ -45,6 +52,7 @@ impl Judge {
             recipe.rewards().map(|(name, weight)| (name.to_owned(), weight)).unzip();
         let order = names.clone();
         let drives = recipe.terms().any(|term| DRIVEN.contains(&term)).then(Arc::<Drives>::default);
+        let utility = recipe.terms().any(|term| term == TREE).then(Utility::default);
         let told = drives.clone();
         let scoring = move |sample: &Sample, texts: &[&str], tokens: &[usize]| {
             let group = rewards::recipe::Group { texts, tokens: Some(tokens) };
@@ -54,7 +62,25 @@ impl Judge {
             };
             totals.iter().map(|total| order.iter().map(|name| named(&total.terms, name)).collect()).collect()
         };
-        Judge { names, weights, scoring: Box::new(scoring), drives }
+        Judge { names, weights, scoring: Box::new(scoring), drives, utility }
+    }
+
+    /// The same with the branches of a run of `pair` (`grpo.branches`), which the term `tree` needs and no other.
+    ///
+    /// # Errors
+    /// Exit 2 for branches that are missing, not asked for or without a tree; those of reading them.
+    pub fn with_branches(self, path: Option<&Path>) -> Result<Self> {
+        let utility = match (self.utility, path) {
+            (Some(_), Some(path)) => Some(Utility::load(path)?),
+            (Some(_), None) => return Err(Utility::missing()),
+            (None, Some(path)) => {
+                let message =
+                    format!("grpo.branches is {}, but the reward does not have the term tree", path.display());
+                return Err(Failure::usage(message).hint("leave grpo.branches out, or set grpo.reward=tree"));
+            }
+            (None, None) => None,
+        };
+        Ok(Judge { utility, ..self })
     }
 
     /// Looks over samples that will be asked about: whether their plans can be driven out, where a reward needs that.
@@ -77,10 +103,14 @@ impl Judge {
     }
 
     /// Gets ready to score answers to these samples.
-    pub fn prepare(&self, samples: &[&Sample]) {
-        if let Some(drives) = &self.drives {
-            drives.prepare(samples);
-        }
+    ///
+    /// # Errors
+    /// Those of [`Utility::of`], where a reward asks a tree.
+    pub fn prepare(&self, planner: &Planner, samples: &[&Sample]) -> Result<()> {
+        let Some(drives) = &self.drives else { return Ok(()) };
+        drives.prepare(samples);
+        let Some(utility) = &self.utility else { return Ok(()) };
+        samples.iter().try_for_each(|sample| drives.add(sample, || utility.of(planner, sample)))
     }
 
     /// Scores a group. Returns why its rewards are broken, if they are.

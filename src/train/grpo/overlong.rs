@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn falls_over_the_last_tokens() {
         let scoring = Box::new(|_: &Sample, texts: &[&str], _: &[usize]| vec![vec![None]; texts.len()]);
-        let plain = Judge { names: vec!["none".into()], weights: vec![2.0], scoring, drives: None };
+        let plain = Judge { names: vec!["none".into()], weights: vec![2.0], scoring, drives: None, utility: None };
         let judge = with_soft_overlong(plain, 100, 20);
         assert_eq!((judge.names[1].as_str(), judge.weights[1]), ("soft_overlong", 1.0));
         let sample = Sample {
