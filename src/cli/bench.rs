@@ -28,7 +28,7 @@ const EXAMPLES: &str = "Examples:
   reinsman bench score                          # NAVSIM scores a second, beside Python
   reinsman bench score --items epdms_official_call,epdms_batch_256 --json
   reinsman bench sim                            # the simulator, with and without frames
-  reinsman bench branches --items plan          # the trajectory branches, beside their multiply-adds";
+  reinsman bench branches --items plan          # planning a frame, beside its floor";
 
 /// What can be typed after `bench`.
 #[derive(Debug, clap::Args)]

@@ -13,8 +13,8 @@ const EXAMPLES: &str = "Examples:
   reinsman il --data frames/train.jsonl --out runs/blind --set il.blind=true  # ego status only
   reinsman il --resume runs/il                                         # continue after a stop
 
-The vision tower of --model stays as it is. Sizes are in [trajectory], the head in [il]:
-reinsman config show il";
+The vision tower of --model stays as it is. Settings are in [trajectory] (sizes) and [il], as
+`reinsman config show` lists them.";
 
 /// What can be typed after `il`.
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,7 @@ const EXAMPLES: &str = "Examples:
   reinsman pair --resume runs/pair                                     # continue after a stop
 
 Three branches learn in one process: an imitation head, a tree of offsets from any reference
-that is rewarded with EPDMS, and a selector. Settings: reinsman config show pair";
+that is rewarded with EPDMS, and a selector. Settings are in [pair] (`reinsman config show`)";
 
 /// What can be typed after `pair`.
 #[derive(Debug, clap::Args)]

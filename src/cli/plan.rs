@@ -26,7 +26,7 @@ const EXAMPLES: &str = "Examples:
   reinsman plan                                # a bundled frame
   reinsman plan frame.jpg --speed 12.4 --command \"turn left\"
   reinsman plan clips/hill --samples 4 --json  # four plans for each frame, as JSON
-  reinsman plan frame.jpg --branches runs/pair # with a trajectory, drawn on the frame and from above
+  reinsman plan frame.jpg --branches runs/pair # with a trajectory, on the frame and from above
 
 A folder or pattern is a list of frames, each planned by itself in name order: the first in
 full, a line for each other, the picture of the first at --out and a sheet of all beside it

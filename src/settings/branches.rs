@@ -171,7 +171,7 @@ impl Pair {
         ];
         if let Some((name, found, wanted)) = lengths.into_iter().find(|(_, found, wanted)| found != wanted) {
             return Err(Failure::usage(format!("pair.{name} has {found} numbers; it needs {wanted}"))
-                .hint(format!("see: reinsman config show pair.{name}")));
+                .hint("`reinsman config show --docs` says what each is for"));
         }
         if self.reference_weights.iter().sum::<f64>() <= 0.0 {
             return Err(Failure::usage("pair.reference_weights are all 0").hint("give at least one reference a weight"));

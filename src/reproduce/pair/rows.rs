@@ -93,12 +93,7 @@ fn is_blind(recipe: &Recipe, run: &super::recipe::Run) -> bool {
 }
 
 /// All rows of branches over the reference of an arm.
-fn rows(
-    arm: &Arm,
-    branches: Option<&Branches>,
-    frames: &Frames,
-    other: &Other,
-) -> Result<Vec<Row>> {
+fn rows(arm: &Arm, branches: Option<&Branches>, frames: &Frames, other: &Other) -> Result<Vec<Row>> {
     let all: Vec<usize> = (0..frames.len()).collect();
     let head;
     let drives: Vec<scene::Trajectory>;

@@ -13,7 +13,7 @@
 use crate::{
     error::{Failure, Result},
     policy::{Planner, eyes::eyes},
-    train::branches::Frames,
+    train::branches::{Frames, store::Store},
     trajectory::{
         Branches, IlHead, Intention, SubScores, Tree, TreePolicy, branches::About, intention::INTENTIONS, plan::alone,
     },
@@ -80,7 +80,7 @@ impl Utility {
         let mut leans: Vec<Intention> = MetaAction::all().map(Intention::of).collect();
         leans.sort_by_key(|lean| lean.index());
         leans.dedup();
-        let mut frames = Frames::load(std::slice::from_ref(sample), planner, &mut |_| ())?;
+        let mut frames = Frames::load(std::slice::from_ref(sample), planner, &mut Store::none(), &mut |_| Ok(()))?;
         if about.blind {
             frames = frames.blind()?;
         }
