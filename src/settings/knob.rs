@@ -76,13 +76,22 @@ impl<T: Setting> Setting for Vec<T> {
         match value {
             Value::Array(items) => items.iter().map(T::read).collect(),
             Value::String(text) if text.is_empty() => Some(Vec::new()),
-            Value::String(text) => text.split(',').map(|item| T::read(&Value::String(item.trim().into()))).collect(),
+            Value::String(text) => text.split(',').map(|item| item_of(item.trim())).collect(),
             other => Some(vec![T::read(other)?]),
         }
     }
     fn write(&self) -> Option<Value> {
         Some(Value::Array(self.iter().filter_map(Setting::write).collect()))
     }
+}
+
+/// An item of a list that was typed as one text: a word or a number.
+fn item_of<T: Setting>(text: &str) -> Option<T> {
+    let number = || {
+        let whole = text.parse().ok().map(Value::Integer);
+        whole.or_else(|| text.parse().ok().map(Value::Float))
+    };
+    T::read(&Value::String(text.into())).or_else(|| T::read(&number()?))
 }
 
 /// `"none"` unsets.

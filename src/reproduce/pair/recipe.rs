@@ -90,6 +90,9 @@ pub struct Run {
     /// Sets it is trained on; all where left out.
     #[serde(default)]
     pub sets: Option<Vec<String>>,
+    /// Seeds it is trained under, the first so many; all where left out.
+    #[serde(default)]
+    pub seeds: Option<usize>,
     /// Settings over the common ones.
     #[serde(default)]
     pub settings: Table,
@@ -185,22 +188,23 @@ impl Arm {
         }
     }
 
-    /// Whether it is measured on a set.
-    pub fn at(&self, set: &Set, recipe: &Recipe) -> bool {
+    /// Whether it is measured on a set under a seed.
+    pub fn at(&self, set: &Set, seed: u64, recipe: &Recipe) -> bool {
         let named = self.sets.as_ref().is_none_or(|sets| sets.contains(&set.name));
-        let has = |id: &str| recipe.runs.iter().any(|run| run.id == id && run.at(set));
+        let has = |id: &str, seed| recipe.runs.iter().any(|run| run.id == id && run.at(set, seed, recipe));
         let other = match self.over() {
-            Over::Other(run, _) => has(run),
+            Over::Other(run, next) => has(run, if next { recipe.next(seed) } else { seed }),
             _ => true,
         };
-        named && other && self.run.as_deref().is_none_or(has)
+        named && other && self.run.as_deref().is_none_or(|run| has(run, seed))
     }
 }
 
 impl Run {
-    /// Whether it is trained on a set.
-    pub fn at(&self, set: &Set) -> bool {
-        self.sets.as_ref().is_none_or(|sets| sets.contains(&set.name))
+    /// Whether it is trained on a set under a seed.
+    pub fn at(&self, set: &Set, seed: u64, recipe: &Recipe) -> bool {
+        let first = recipe.seeds.iter().take(self.seeds.unwrap_or(usize::MAX));
+        self.sets.as_ref().is_none_or(|sets| sets.contains(&set.name)) && first.into_iter().any(|s| *s == seed)
     }
 
     /// Its trainer.
@@ -264,8 +268,12 @@ impl Recipe {
                 let Some(start) = self.runs[..i].iter().find(|other| other.id == *from) else {
                     return Err(format!("run {} starts from {from:?}, which is no run before it", run.id));
                 };
-                if let Some(set) = self.sets.iter().find(|set| run.at(set) && !start.at(set)) {
-                    return Err(format!("run {} starts from {from}, which has no set {}", run.id, set.name));
+                for seed in &self.seeds {
+                    let misses = |set: &&Set| run.at(set, *seed, self) && !start.at(set, *seed, self);
+                    if let Some(set) = self.sets.iter().find(misses) {
+                        let (id, name) = (&run.id, &set.name);
+                        return Err(format!("run {id} starts from {from}, which has no set {name} under seed {seed}"));
+                    }
                 }
             }
         }
@@ -306,6 +314,12 @@ impl Recipe {
             draft.flag("the recipe", key, value.clone())?;
         }
         Ok(draft.finish()?.0)
+    }
+
+    /// The seed after a seed, the first after the last.
+    pub fn next(&self, seed: u64) -> u64 {
+        let at = self.seeds.iter().position(|s| *s == seed).unwrap_or(0);
+        self.seeds[(at + 1) % self.seeds.len()]
     }
 
     /// Sets as the report names them.

@@ -52,12 +52,11 @@ pub fn measure(
         return serde_json::from_str(&text).map_err(|e| Failure::data(format!("{}: {e}", path.display())));
     }
     let frames = sets.frames(set, "test", progress)?;
-    let next =
-        recipe.seeds.iter().position(|s| *s == seed).map_or(seed, |at| recipe.seeds[(at + 1) % recipe.seeds.len()]);
+    let next = recipe.next(seed);
     // Rows of a run over a reference belong to several arms.
     let mut planned: HashMap<(String, String), Vec<Row>> = HashMap::new();
     let mut all = BTreeMap::new();
-    for arm in recipe.arms.iter().filter(|arm| arm.at(set, recipe)) {
+    for arm in recipe.arms.iter().filter(|arm| arm.at(set, seed, recipe)) {
         let key = (arm.run.clone().unwrap_or_default(), arm.over.clone());
         if !planned.contains_key(&key) {
             let other = |id: &str, of_next: bool| -> Result<(IlHead, bool)> {

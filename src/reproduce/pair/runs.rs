@@ -36,7 +36,7 @@ pub fn jobs<'a>(recipe: &'a Recipe, out: &Path) -> Vec<Job<'a>> {
     let mut jobs = Vec::new();
     for &seed in &recipe.seeds {
         for set in &recipe.sets {
-            for run in recipe.runs.iter().filter(|run| run.at(set)) {
+            for run in recipe.runs.iter().filter(|run| run.at(set, seed, recipe)) {
                 jobs.push(Job { run, set, seed, dir: folder(out, set, &run.id, seed) });
             }
         }
