@@ -48,6 +48,8 @@ impl Runs {
             "trajectory.registers=4",
             "il.modes=3",
             "il.max_steps=3",
+            "il.warmup_steps=1",
+            "pair.warmup_steps=1",
             "il.per_device_train_batch_size=4",
             "pair.max_steps=2",
             "pair.per_device_train_batch_size=2",
