@@ -58,8 +58,6 @@ fn branches_of_other_eyes() {
     let mut args = toy.branches("pair", "none", &["il.max_steps=0"]);
     args[2] = toy.text("other");
     args.extend(["--il".into(), "il".into()]);
-    toy.run(&args).fails(
-        2,
-        &["learned with the vision tower of", "other sees differently", "the model that they were trained on"],
-    );
+    toy.run(&args)
+        .fails(2, &["learned with the vision tower of", "other sees differently", "the model that they learned with"]);
 }

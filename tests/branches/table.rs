@@ -21,7 +21,7 @@ const VAL: &str = "data.val=frames/val.jsonl";
 fn rows_of_each_way() {
     let toy = toy();
     let pair = json(&toy, "pair", "pair", &[VAL]);
-    let parts = ["IL", "IL + selector", "IL + tree + selector", "best candidate"];
+    let parts = ["IL", "IL + selector", "IL + tree", "IL + tree + selector", "best candidate"];
     let baselines = ["constant velocity", "demonstrated"];
     assert_eq!(names(&pair), [&baselines[..], &parts].concat());
     assert_eq!(
@@ -40,7 +40,7 @@ fn rows_of_each_way() {
     assert_eq!(names(&json(&toy, "il", "il", &[VAL])), [&baselines[..], &["IL"]].concat());
     assert_eq!(names(&json(&toy, "pair", "seq", &[VAL, "pair.mode=sequential"])), [&baselines[..], &["IL"]].concat());
     let unselected = json(&toy, "pair", "tree", &[VAL, "pair.selector_steps=0"]);
-    assert_eq!(names(&unselected), [&baselines[..], &["IL", "best candidate"]].concat());
+    assert_eq!(names(&unselected), [&baselines[..], &["IL", "IL + tree", "best candidate"]].concat());
     let text = toy.run(&toy.branches("pair", "text", &[VAL])).ok().stdout;
     for words in ["features of width 32", "24 frames, 12 held out", "EPDMS", "demonstrated", "IL + tree + selector"] {
         assert!(text.contains(words), "no {words:?} in\n{text}");
