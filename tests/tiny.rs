@@ -207,7 +207,7 @@ fn pair(toy: &Toy) {
     let mut args = toy.branches("pair", "branches", &["data.val=frames/val.jsonl", "il.max_steps=0"]);
     args.extend(["--il", "head", "--json"].map(String::from));
     let done = toy.run(&args).ok().json();
-    assert!(done["steps"] == 6 && done["rows"].as_array().unwrap().len() == 6, "{done}");
+    assert!(done["steps"] == 6 && done["rows"].as_array().unwrap().len() == 7, "{done}");
     toy.run(&["pair", "--resume", "branches"]).ok();
     toy.run(&["sft", "--resume", "branches"]).fails(2, &["is a run of `reinsman pair`", "pair --resume"]);
 }

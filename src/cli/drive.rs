@@ -44,7 +44,7 @@ const EXAMPLES: &str = "Examples:
   reinsman drive                                          # the embedded planner, three routes
   reinsman drive --suite validation --policy expert       # the rule expert, 80 routes
   reinsman drive --suite validation --policy vlm --model runs/a --json
-  reinsman drive --policy pair --branches runs/pair       # trajectory branches (il: the head alone)
+  reinsman drive --policy pair --branches runs/pair       # trajectory branches (il: the head)
   reinsman drive --suite cut_in --policy idm              # one scenario family
   reinsman drive --suite scene.xml --policy expert        # a CommonRoad or OpenDRIVE scene";
 
