@@ -8,7 +8,7 @@ use crate::{
     device,
     error::{Failure, Result},
     policy::{Planner, Source, eyes::eyes},
-    settings::Settings,
+    settings::{Settings, Threshold},
     train::{
         branches::{Frames, Store, Trainer, Verb, measure, options},
         checkpoint::Checkpoint,
@@ -19,7 +19,6 @@ use crate::{
     trajectory::{Branches, SubScores, branches::Eyes},
     vlm::Trainable,
 };
-use data::ReadOptions;
 use measure::Row;
 use serde_json::{Map, Value, json};
 use std::{
@@ -36,6 +35,13 @@ pub fn run(verb: Verb, args: &Common, settings: &Settings, resume: Option<&Path>
         return Err(Failure::usage("no training data")
             .hint("give --data FILE: records of `reinsman data generate`, or set data.train"));
     }
+    if let Some(adapter) = &settings.model.adapter {
+        return Err(Failure::usage(format!(
+            "model.adapter is {}, but trajectory branches read the vision tower alone, which adapters do not change",
+            adapter.display()
+        ))
+        .hint("leave --adapter away"));
+    }
     let (name, seed) = match verb {
         Verb::Il => ("il", settings.il.seed),
         Verb::Pair => ("pair", settings.pair.seed),
@@ -43,14 +49,7 @@ pub fn run(verb: Verb, args: &Common, settings: &Settings, resume: Option<&Path>
     let device = settings.model.device.open()?;
     let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
     let start = Start::here(name, seed, &device::name(&device), threads);
-    let run = match (resume, &args.out) {
-        _ if args.dry_run => None,
-        (Some(dir), _) => Some(Run::resume(dir, settings, &start, args.resume_anyway)?),
-        (None, Some(dir)) => Some(Run::create(dir, settings, &start)?),
-        (None, None) => {
-            return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
-        }
-    };
+    let run = training::claim(args, settings, resume, &start)?;
     // A run that continues has a head of its own by now, whatever it started from.
     let start = run.as_ref().and_then(|run| run.from.as_ref()).map(|from| from.dir.as_path());
     let start = start.or(settings.pair.il.as_deref().filter(|_| verb == Verb::Pair));
@@ -104,7 +103,14 @@ pub fn run(verb: Verb, args: &Common, settings: &Settings, resume: Option<&Path>
     } else if shared.quiet {
         Ok(())
     } else {
-        print(&format!("{}done: {}\n", table(&rows), last.display()))
+        let chosen = match (settings.pair.threshold, &trainer.branches.selector) {
+            (Threshold::Auto, Some(_)) if !rows.is_empty() => {
+                let threshold = trainer.branches.about.threshold;
+                format!("threshold {threshold} was chosen on these frames: measure on others before you quote\n")
+            }
+            _ => String::new(),
+        };
+        print(&format!("{}{chosen}done: {}\n", table(&rows), last.display()))
     }
 }
 
@@ -121,7 +127,7 @@ struct Loading<'a> {
 impl Loading<'_> {
     /// Frames of record files. A stop on request ends it: features that are kept are not made again.
     fn frames(&self, paths: &[PathBuf], progress: &mut Progress) -> Result<Frames> {
-        let options = ReadOptions { skip_bad: self.settings.data.skip_bad, ..ReadOptions::default() };
+        let options = training::read_options(&self.settings.data)?;
         let mut samples = Vec::new();
         for path in paths {
             samples.extend(data::load(path, &options)?.samples);
@@ -191,7 +197,7 @@ fn rehearse(trainer: &mut Trainer, json: bool) -> Result<()> {
 /// The rows of the table: baselines, and what the parts add.
 fn rows(branches: &Branches, frames: &Frames) -> Result<Vec<Row>> {
     let mut rows = measure::baselines(frames)?;
-    rows.extend(measure::parts(branches, &branches.il, frames, false)?);
+    rows.extend(measure::parts(branches, &branches.il, frames)?);
     Ok(rows)
 }
 

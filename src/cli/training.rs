@@ -139,6 +139,23 @@ pub(super) struct Opened {
     pub(super) language: Language,
 }
 
+/// The run folder, `None` in a dry run. It is claimed before the long loading, so that a second start fails at once.
+pub(super) fn claim(args: &Common, settings: &Settings, resume: Option<&Path>, start: &Start) -> Result<Option<Run>> {
+    match (resume, &args.out) {
+        _ if args.dry_run => Ok(None),
+        (Some(dir), _) => Run::resume(dir, settings, start, args.resume_anyway).map(Some),
+        (None, Some(dir)) => Run::create(dir, settings, start).map(Some),
+        (None, None) => Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure")),
+    }
+}
+
+/// How records are read.
+pub(super) fn read_options(data: &settings::Data) -> Result<ReadOptions> {
+    let remap = |(from, to): &(String, String)| format!("{from}={to}").parse().map_err(Failure::from);
+    let roots = data.roots().iter().map(remap).collect::<Result<_>>()?;
+    Ok(ReadOptions { skip_bad: data.skip_bad, roots, ..ReadOptions::default() })
+}
+
 /// Claims the run folder, finds the model and reads its tokenizer.
 pub(super) fn open(
     args: &Common,
@@ -153,15 +170,7 @@ pub(super) fn open(
     let device = settings.model.device.open()?;
     let threads = shared.threads.unwrap_or_else(rayon::current_num_threads);
     let start = Start::here(verb, seed, &device::name(&device), threads);
-    // The folder is claimed before the long loading, so that a second start fails at once.
-    let run = match (resume, &args.out) {
-        _ if args.dry_run => None,
-        (Some(dir), _) => Some(Run::resume(dir, settings, &start, args.resume_anyway)?),
-        (None, Some(dir)) => Some(Run::create(dir, settings, &start)?),
-        (None, None) => {
-            return Err(Failure::usage("no run folder").hint("give --out DIR, or --dry-run to only measure"));
-        }
-    };
+    let run = claim(args, settings, resume, &start)?;
     // Now, when Ctrl-C still ends the program: there may be gigabytes to download.
     Source::resolve(settings.model.path.as_deref())?;
     let stop = Stop::on_signals()?;
@@ -325,14 +334,8 @@ pub(super) fn taught(
     paths: &[PathBuf],
     Want { section, aim, max_length }: Want,
 ) -> Result<Taught> {
-    let remap = |(from, to): &(String, String)| format!("{from}={to}").parse().map_err(Failure::from);
-    let options = ReadOptions {
-        // Other readers would not miss an answer.
-        format: (aim == Aim::Pair).then(|| "preference".into()),
-        skip_bad: data.skip_bad,
-        roots: data.roots().iter().map(remap).collect::<Result<_>>()?,
-        ..ReadOptions::default()
-    };
+    // Other readers would not miss an answer.
+    let options = ReadOptions { format: (aim == Aim::Pair).then(|| "preference".into()), ..read_options(data)? };
     let (mut all, mut bad) = (Vec::new(), Vec::new());
     for path in paths {
         let set = data::load(path, &options)?;

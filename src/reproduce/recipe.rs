@@ -252,15 +252,23 @@ impl Recipe {
     /// # Errors
     /// Exit 2 for settings that do not exist or are not allowed.
     pub fn settings(&self, over: &Table, assignments: &[(&str, Value)]) -> Result<Settings> {
-        let mut draft = Draft::new();
-        for table in [&self.settings, over] {
-            draft.text(&table.to_string(), "the recipe's settings")?;
-        }
-        for (key, value) in assignments {
-            draft.flag("the recipe", key, value.clone())?;
-        }
-        Ok(draft.finish()?.0)
+        settings(&[&self.settings, over], assignments)
     }
+}
+
+/// Tables of settings, each over the one before, and assignments over them.
+///
+/// # Errors
+/// Exit 2 for settings that do not exist or are not allowed.
+pub(super) fn settings(tables: &[&Table], assignments: &[(&str, Value)]) -> Result<Settings> {
+    let mut draft = Draft::new();
+    for table in tables {
+        draft.text(&table.to_string(), "the recipe's settings")?;
+    }
+    for (key, value) in assignments {
+        draft.flag("the recipe", key, value.clone())?;
+    }
+    Ok(draft.finish()?.0)
 }
 
 impl Arm {

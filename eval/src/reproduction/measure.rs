@@ -76,17 +76,7 @@ impl Measure {
     ];
 
     /// Those of trajectories, in the order of score tables.
-    pub const DRIVEN: [Measure; 9] = [
-        Measure::Epdms,
-        Measure::Nc,
-        Measure::Dac,
-        Measure::Ddc,
-        Measure::Tlc,
-        Measure::Ep,
-        Measure::Ttc,
-        Measure::Lk,
-        Measure::Hc,
-    ];
+    pub const DRIVEN: &[Measure] = Self::ALL.split_at(8).1;
 
     /// For people.
     pub fn name(self) -> &'static str {

@@ -3,7 +3,7 @@
 
 use crate::{
     error::{Failure, Result},
-    settings::{Draft, Settings},
+    settings::Settings,
     train::branches::Verb,
 };
 use eval::reproduction::{About, ArmName, Claim, Size};
@@ -306,14 +306,7 @@ impl Recipe {
     /// # Errors
     /// Exit 2 for settings that do not exist or are not allowed.
     pub fn settings(&self, over: &Table, assignments: &[(&str, Value)]) -> Result<Settings> {
-        let mut draft = Draft::new();
-        for table in [&self.settings, over] {
-            draft.text(&table.to_string(), "the recipe's settings")?;
-        }
-        for (key, value) in assignments {
-            draft.flag("the recipe", key, value.clone())?;
-        }
-        Ok(draft.finish()?.0)
+        crate::reproduce::recipe::settings(&[&self.settings, over], assignments)
     }
 
     /// The seed after a seed, the first after the last.

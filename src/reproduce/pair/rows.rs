@@ -17,7 +17,7 @@ use crate::{
         },
         progress::Progress,
     },
-    trajectory::{Branches, ConstantVelocity, IlHead, Reference, SubScores},
+    trajectory::{Branches, ConstantVelocity, Reference, SubScores},
 };
 use eval::reproduction::Measure;
 use std::{
@@ -25,8 +25,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The imitation head of another run, of the next seed if so, and whether it is blind.
-type Other<'a> = dyn Fn(&str, bool) -> Result<(IlHead, bool)> + 'a;
+/// The branches of another run, of the next seed if so.
+type Other<'a> = dyn Fn(&str, bool) -> Result<Branches> + 'a;
 
 /// Columns of an arm, one number a frame.
 pub type Columns = BTreeMap<Measure, Vec<f64>>;
@@ -59,11 +59,8 @@ pub fn measure(
     for arm in recipe.arms.iter().filter(|arm| arm.at(set, seed, recipe)) {
         let key = (arm.run.clone().unwrap_or_default(), arm.over.clone());
         if !planned.contains_key(&key) {
-            let other = |id: &str, of_next: bool| -> Result<(IlHead, bool)> {
-                let dir = folder(out, set, id, if of_next { next } else { seed });
-                let blind = recipe.runs.iter().any(|run| run.id == id && is_blind(recipe, run));
-                Ok((Branches::load(&dir)?.il, blind))
-            };
+            let other =
+                |id: &str, of_next: bool| Branches::load(&folder(out, set, id, if of_next { next } else { seed }));
             let branches = arm.run.as_deref().map(|run| Branches::load(&folder(out, set, run, seed))).transpose()?;
             planned.insert(key.clone(), rows(arm, branches.as_ref(), &frames, &other)?);
         }
@@ -87,10 +84,6 @@ pub fn measure(
     Ok(all)
 }
 
-fn is_blind(recipe: &Recipe, run: &super::recipe::Run) -> bool {
-    recipe.settings(&run.settings, &[]).is_ok_and(|settings| settings.il.blind)
-}
-
 /// All rows of branches over the reference of an arm.
 fn rows(arm: &Arm, branches: Option<&Branches>, frames: &Frames, other: &Other) -> Result<Vec<Row>> {
     let all: Vec<usize> = (0..frames.len()).collect();
@@ -107,8 +100,8 @@ fn rows(arm: &Arm, branches: Option<&Branches>, frames: &Frames, other: &Other) 
             return over_listed(branches, drives, frames);
         }
         Over::Other(run, next) => {
-            let (il, blind) = other(run, next)?;
-            if blind {
+            let Branches { about, il, .. } = other(run, next)?;
+            if about.blind {
                 // What it proposes without seeing, as given drives to branches that see.
                 let blind = frames.blind()?;
                 let choose = |picks: &[usize]| measure::first_choices(&il, &blind.context(picks)?);
@@ -120,7 +113,7 @@ fn rows(arm: &Arm, branches: Option<&Branches>, frames: &Frames, other: &Other) 
         }
     };
     match branches {
-        Some(branches) => measure::parts(branches, reference, frames, false),
+        Some(branches) => measure::parts(branches, reference, frames),
         None => Ok(vec![measure::alone(measure::REFERENCE, reference, frames)?]),
     }
 }
@@ -132,7 +125,7 @@ fn over_listed(branches: Option<&Branches>, drives: Vec<scene::Trajectory>, fram
         let listed = Listed(picks.iter().map(|at| drives[*at].clone()).collect());
         let part = frames.part(picks);
         let more = match branches {
-            Some(branches) => measure::parts(branches, &listed, &part, false)?,
+            Some(branches) => measure::parts(branches, &listed, &part)?,
             None => vec![measure::alone(measure::REFERENCE, &listed, &part)?],
         };
         match rows.is_empty() {
@@ -158,8 +151,8 @@ fn columns(row: &Row, below: Option<f64>, frames: &Frames) -> Result<Columns> {
     };
     let column = |of: &dyn Fn(&SubScores) -> f64| kept.iter().map(|at| of(&row.scores[*at])).collect::<Vec<f64>>();
     let mut columns = BTreeMap::from([(Measure::Epdms, column(&SubScores::total))]);
-    for (i, measure) in Measure::DRIVEN.into_iter().skip(1).enumerate() {
-        columns.insert(measure, column(&|score| score.row()[i]));
+    for (i, measure) in Measure::DRIVEN.iter().skip(1).enumerate() {
+        columns.insert(*measure, column(&|score| score.row()[i]));
     }
     Ok(columns)
 }

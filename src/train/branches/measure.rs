@@ -5,8 +5,10 @@ pub use super::references::first_choices;
 use super::Frames;
 use crate::{
     error::Result,
-    streams::Stream,
-    trajectory::{Branches, ConstantVelocity, Reference, SubScores, plan, selector::Judged},
+    trajectory::{
+        Branches, ConstantVelocity, Reference, SubScores, plan,
+        selector::{Judged, choose},
+    },
 };
 use scene::Trajectory;
 
@@ -43,53 +45,40 @@ impl Row {
     }
 }
 
-/// A frame's candidates with what they score and what the selector thinks of them.
+/// A frame's candidates with what they score and, where there is a selector, what it thinks of them.
 struct Planned {
     scores: Vec<SubScores>,
-    predicted: Vec<f64>,
+    judged: Vec<Judged>,
     modes: usize,
 }
 
 impl Planned {
     /// What is driven among the first `n` candidates.
     fn chosen(&self, n: usize, threshold: f64) -> SubScores {
-        let mut best = 0;
-        for at in 1..n.min(self.predicted.len()) {
-            if self.predicted[at] > self.predicted[best] {
-                best = at;
-            }
-        }
-        let leaves = self.predicted[best] - self.predicted[0] > threshold;
-        self.scores[if leaves { best } else { 0 }]
+        let judged = &self.judged[..n.min(self.judged.len())];
+        self.scores[if judged.is_empty() { 0 } else { choose(judged, threshold) }]
     }
 }
 
 /// Plans every frame over a reference with tree and selector of `branches`.
-fn planned(branches: &Branches, reference: &dyn Reference, frames: &Frames, lean: bool) -> Result<Vec<Planned>> {
+fn planned(branches: &Branches, reference: &dyn Reference, frames: &Frames) -> Result<Vec<Planned>> {
     let all: Vec<usize> = (0..frames.len()).collect();
     let mut done = Vec::with_capacity(all.len());
     for picks in all.chunks(BATCH) {
         let context = frames.context(picks)?;
-        let mut unused = Stream::new(0, "leans");
-        let leans = match lean {
-            true => frames.leans(picks, 1.0, &mut unused),
-            false => vec![None; picks.len()],
-        };
+        let leans = vec![None; picks.len()];
         let sets = plan::candidates(&context, reference, branches.tree.as_ref(), branches.selector.as_ref(), &leans)?;
         let modes: Vec<usize> =
             sets.iter().map(|set| set.iter().filter(|(_, s)| matches!(s, plan::Source::Mode(_))).count()).collect();
         let drives: Vec<Vec<Trajectory>> =
             sets.into_iter().map(|set| set.into_iter().map(|(drive, _)| drive).collect()).collect();
         let scores = frames.score(picks, &drives)?;
-        let predicted: Vec<Vec<f64>> = match &branches.selector {
-            Some(selector) => {
-                let judged = selector.judge(&context, &drives)?;
-                judged.iter().map(|set| set.iter().map(Judged::rank).collect()).collect()
-            }
-            None => drives.iter().map(|set| vec![0.0; set.len()]).collect(),
+        let judged = match &branches.selector {
+            Some(selector) => selector.judge(&context, &drives)?,
+            None => vec![Vec::new(); drives.len()],
         };
-        for ((scores, predicted), modes) in scores.into_iter().zip(predicted).zip(modes) {
-            done.push(Planned { scores, predicted, modes });
+        for ((scores, judged), modes) in scores.into_iter().zip(judged).zip(modes) {
+            done.push(Planned { scores, judged, modes });
         }
     }
     Ok(done)
@@ -129,8 +118,8 @@ pub fn baselines(frames: &Frames) -> Result<Vec<Row>> {
 ///
 /// # Errors
 /// The policy's.
-pub fn parts(branches: &Branches, reference: &dyn Reference, frames: &Frames, lean: bool) -> Result<Vec<Row>> {
-    let planned = planned(branches, reference, frames, lean)?;
+pub fn parts(branches: &Branches, reference: &dyn Reference, frames: &Frames) -> Result<Vec<Row>> {
+    let planned = planned(branches, reference, frames)?;
     let threshold = branches.about.threshold;
     let row = |name: &str, of: &dyn Fn(&Planned) -> SubScores| Row {
         name: name.into(),
@@ -160,7 +149,7 @@ pub fn parts(branches: &Branches, reference: &dyn Reference, frames: &Frames, le
 /// # Errors
 /// Device trouble.
 pub fn tune(branches: &Branches, frames: &Frames) -> Result<f64> {
-    let planned = planned(branches, &branches.il, frames, false)?;
+    let planned = planned(branches, &branches.il, frames)?;
     let mean = |threshold: f64| planned.iter().map(|p| p.chosen(p.scores.len(), threshold).total()).sum::<f64>();
     let mut best = (THRESHOLDS[0], mean(THRESHOLDS[0]));
     for threshold in &THRESHOLDS[1..] {

@@ -46,7 +46,7 @@ impl Mix {
         [self.human, self.shaken, self.anchor, self.constant, self.il]
     }
 
-    /// One reference for each of some frames. `il` may be missing where its weights are 0.
+    /// One reference for each of some frames.
     ///
     /// # Errors
     /// Weights of which none is positive; those of the imitation head.
