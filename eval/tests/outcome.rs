@@ -4,7 +4,8 @@
 
 use data::{Content, Ego, Labels, Sample};
 use eval::outcome::{
-    MomentError, driving, of_moment, of_sample, pdms, place, restore, roll::Recorded, roll::record, scene::scene,
+    Moment, MomentError, driving, of_moment, of_sample, pdms, place, restore, roll::Recorded, roll::record,
+    scene::scene,
 };
 use scene::MetaAction;
 use sim::{driver::Driver, families, moment::Drive};
@@ -178,6 +179,8 @@ fn records_of_other_drivers_tell_their_drive_and_are_measured_by_the_expert_s() 
                 continue;
             }
             told += 1;
+            let moment = Moment::of(&good).unwrap();
+            assert_ne!(moment.demonstrated, moment.expert, "{name} {step}");
             // The same record as if the expert had driven it leads nowhere, unless that looks the same.
             let mut undriven = good.clone();
             undriven.extra.remove("driver");

@@ -227,3 +227,18 @@ fn branches_come_back_from_their_files() {
     let nan = IlHead::load(&IlOptions { shape: toy::shape(), modes: 6 }, &path("il")).err().unwrap();
     assert!(nan.message.contains("not finite") && nan.kind.exit_code() == 3, "{nan}");
 }
+
+#[test]
+fn a_rough_ride_is_no_matter_of_opinion() {
+    let b = branches(1, 6);
+    let (scenes, context, _) = toy::draw(2, "batch", 1);
+    let drive = |acceleration: f64| {
+        let v = scenes[0].speed;
+        let pose = |t: f64| scene::Pose::new(v * t + 0.5 * acceleration * t * t, 0.0, 0.0);
+        scene::Trajectory::half_second((1..=8).map(|t| pose(0.5 * f64::from(t))).collect())
+    };
+    let judged = b.selector.judge(&context, &[vec![drive(0.0), drive(5.0)]]).unwrap();
+    let [gentle, rough] = &judged[0][..] else { panic!("{judged:?}") };
+    assert!(gentle.scores.comfort > 0.0 && rough.scores.comfort == 0.0, "{judged:?}");
+    assert!(rough.rank() < rough.scores.total() && rough.scores.total() > 0.0, "{judged:?}");
+}

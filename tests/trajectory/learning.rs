@@ -2,9 +2,9 @@
 //! selector in the mean, and either of the two better than imitation for every seed; one tree with one selector improves
 //! references that it was not made for.
 //!
-//! Measured (mean score of three seeds): 0.580, 0.782, 0.833; the best candidates have 0.912. One seed of the three has the
-//! tree 0.013 below the selector alone, and human references lose 0.03: what limits both is the small selector, which
-//! cannot tell the last hundredths. Humans are in the table and not in the assertions. Comfort loses 0.008 (0.02 allowed).
+//! Measured (mean score of three seeds): 0.614, 0.807, 0.847; the best candidates have 0.921. Human references lose 0.06: the
+//! small selector cannot tell how good they are. Humans are in the table and not in the assertions. Comfort loses 0.008
+//! (0.02 allowed).
 
 use super::toy::{self, Kind, Learner, Scene};
 use reinsman::{
@@ -214,7 +214,7 @@ fn every_branch_adds_something() {
     }
     let mean = |of: fn(&Outcome) -> f64| outcomes.iter().map(of).sum::<f64>() / outcomes.len() as f64;
     let (il, selected, tree) = (mean(|o| o.il.pdms), mean(|o| o.selected.pdms), mean(|o| o.tree.pdms));
-    assert!(il + 0.05 < selected && selected < tree, "{il} {selected} {tree}\n{table}");
+    assert!(il + 0.05 < selected && selected + 0.01 < tree, "{il} {selected} {tree}\n{table}");
     assert!(mean(|o| o.tree.comfort) >= mean(|o| o.il.comfort) - 0.02, "comfort is paid for progress\n{table}");
 }
 
